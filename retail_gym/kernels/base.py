@@ -1,0 +1,71 @@
+"""The one interface between the simulator and what computes a week."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retail_gym.world.world import World
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+__all__ = ["Kernel", "Memory", "Offer", "Purchases"]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What customers remember from one week to the next."""
+
+    visited: NDArray[np.bool_]  # U
+    visit_probability: Floats  # U, [0, 1]
+    store_value: Floats  # U; of those who visited, 0 elsewhere
+
+    @staticmethod
+    def before_first_week(n_customers: int) -> Memory:
+        """Nobody has visited; eq. 10 sends everybody to the store in week 1."""
+        zero = np.zeros(n_customers)
+        return Memory(zero.astype(bool), np.ones(n_customers), zero)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What customers meet this week. A group is a set of customers who see the same prices."""
+
+    group_u: Ints  # U: group of each customer
+    log_price_gi: Floats  # G, I [log $]
+    cap_g: Floats  # G: utility cap at these prices, inf for none
+    marketing_u: Floats  # U: marketing feature
+
+
+@dataclass(frozen=True)
+class Purchases:
+    """Purchase lines, sorted by customer, then category."""
+
+    customer: Ints
+    category: Ints
+    product: Ints
+    quantity: Ints  # >= 1
+
+
+class Kernel(Protocol):
+    """Computes one week: visits, then the decisions of those in the store."""
+
+    name: str
+
+    def week(
+        self, world: World, memory: Memory, offer: Offer, episode_key: int, week: int
+    ) -> tuple[Memory, Purchases]:
+        """Return what customers remember after the week, and what they bought.
+
+        Args:
+            world: the store.
+            memory: what they remember from last week.
+            offer: prices, caps and marketing.
+            episode_key: the episode's randomness; the result is a function of the arguments.
+            week: week of the episode, counted from 1.
+        """
+        ...

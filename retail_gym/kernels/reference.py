@@ -1,0 +1,87 @@
+"""The reference kernel: a loop over the model's functions. Slow, obvious, the oracle."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retail_gym import rng
+from retail_gym.kernels.base import Memory, Offer, Purchases
+from retail_gym.model.utility import capped_utility
+from retail_gym.model.week import Basket, shopping_trip, store_visit
+from retail_gym.rng import Stage
+from retail_gym.world.noise import noise_words, utility
+from retail_gym.world.world import World
+
+__all__ = ["ReferenceKernel"]
+
+
+class ReferenceKernel:
+    """Float64 NumPy, one customer at a time (a row of products then stays in cache)."""
+
+    name = "reference"
+
+    def week(
+        self, world: World, memory: Memory, offer: Offer, episode_key: int, week: int
+    ) -> tuple[Memory, Purchases]:
+        """One week by the equations; see :class:`retail_gym.kernels.base.Kernel`."""
+        everybody = np.arange(world.n_customers)
+        if week == 1:
+            probability_u = np.ones(world.n_customers)  # eq. 10
+        else:
+            probability_u = store_visit(
+                gamma_store_0=world.gamma_store_0,
+                gamma_store_1=world.gamma_store_1,
+                gamma_store_2=world.gamma_store_2,
+                theta_u=world.theta,
+                visited_u=memory.visited,
+                store_value_u=memory.store_value,
+                previous_probability_u=memory.visit_probability,
+                marketing_u=offer.marketing_u,
+            )
+        key = rng.stream_key(episode_key, week, Stage.VISIT, everybody)
+        visited_u = rng.uniform(rng.words(key, rng.item_hash(1)[0])) < probability_u
+
+        store_value_u = np.zeros(world.n_customers)
+        baskets: list[tuple[int, Basket]] = []
+        for u in np.flatnonzero(visited_u):
+            basket = self._trip(world, offer, episode_key, week, int(u))
+            store_value_u[u] = basket.store_value_u[0]
+            baskets.append((int(u), basket))
+        return Memory(visited_u, probability_u, store_value_u), _lines(baskets)
+
+    def _trip(self, world: World, offer: Offer, episode_key: int, week: int, u: int) -> Basket:
+        row = np.array([u])
+        group = offer.group_u[u]
+        word = noise_words(world, episode_key, week, row)
+        utility_ui = capped_utility(
+            utility(world, row, word, offer.log_price_gi[group]), offer.cap_g[group]
+        )
+
+        def draws(stage: Stage) -> NDArray[np.float64]:
+            key = rng.stream_key(episode_key, week, stage, row)
+            column = rng.Key(key.k1[:, None], key.k2[:, None])
+            return rng.uniform(rng.words(column, rng.item_hash(world.n_categories)))
+
+        return shopping_trip(
+            utility_ui,
+            category_sizes=world.category_sizes,
+            gamma_cate_0_j=world.gamma_cate_0,
+            gamma_cate_1_j=world.gamma_cate_1,
+            gamma_prod_0_i=world.gamma_prod_0,
+            gamma_prod_1_ui=world.gamma_prod_1[row],
+            category_uniform_uj=draws(Stage.CATEGORY),
+            product_uniform_uj=draws(Stage.PRODUCT),
+            quantity_uniform_uj=draws(Stage.QUANTITY),
+        )
+
+
+def _lines(baskets: list[tuple[int, Basket]]) -> Purchases:
+    none = np.zeros(0, dtype=np.int64)
+    parts = [none], [none], [none], [none]
+    for u, basket in baskets:
+        parts[0].append(np.full(basket.product.size, u))
+        parts[1].append(basket.category)
+        parts[2].append(basket.product)
+        parts[3].append(basket.quantity)
+    return Purchases(*(np.concatenate(part) for part in parts))

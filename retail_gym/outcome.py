@@ -1,0 +1,159 @@
+"""What happened in one week, and the definitions of the week's figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retail_gym.kernels.base import Purchases
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Floats = NDArray[np.float64]
+
+__all__ = ["COST_SHARE", "RETENTION_WEEKS", "WeekOutcome"]
+
+#: Cost of a unit as a share of its base price: margin = price paid - 0.70 base price.
+COST_SHARE: Final = 0.70
+#: A customer is active after a purchase in the last min(t, 4) weeks.
+RETENTION_WEEKS: Final = 4
+
+
+@dataclass(frozen=True)
+class WeekOutcome:
+    """One week of the store, as its records would show it.
+
+    A *line* is a purchase of one product by one customer; arrays of lines have shape (L,) and
+    are sorted by customer, then category. Money is summed in float64 in this order.
+    """
+
+    week: int  # counted from 1
+    lines: Purchases
+    unit_price: Floats  # L: price paid, the coupon included [$]
+    base_price: Floats  # L [$]
+    visited: NDArray[np.bool_]  # U
+    last_purchase: NDArray[np.int64]  # U: week of the last purchase up to now, 0 for never
+    segment_of_customer: NDArray[np.int64]  # U
+    discount_si: Floats  # S, I: discount on the shelf
+    coupon: Floats  # U: coupon used this week
+
+    @property
+    def n_customers(self) -> int:
+        """U."""
+        return int(self.visited.size)
+
+    @cached_property
+    def line_segment(self) -> NDArray[np.int64]:
+        """Segment of each line's customer, shape (L,)."""
+        return self.segment_of_customer[self.lines.customer]
+
+    @cached_property
+    def line_revenue(self) -> Floats:
+        """Quantity times price paid [$], shape (L,)."""
+        return self.lines.quantity * self.unit_price
+
+    @cached_property
+    def line_discount(self) -> Floats:
+        """1 - price paid / base price, shape (L,)."""
+        return 1.0 - self.unit_price / self.base_price
+
+    @cached_property
+    def line_margin(self) -> Floats:
+        """Quantity times (price paid - 0.70 base price) [$], shape (L,)."""
+        return self.lines.quantity * (self.unit_price - COST_SHARE * self.base_price)
+
+    @property
+    def units(self) -> int:
+        """Units sold."""
+        return int(self.lines.quantity.sum())
+
+    @property
+    def revenue(self) -> float:
+        """Sum of quantity times price paid [$]."""
+        return float(self.line_revenue.sum())
+
+    @property
+    def margin(self) -> float:
+        """Sum of quantity times (price paid - 0.70 base price) [$]."""
+        return float(self.line_margin.sum())
+
+    @property
+    def discount_spend(self) -> float:
+        """Sum of quantity times (base price - price paid) [$]."""
+        return float((self.lines.quantity * (self.base_price - self.unit_price)).sum())
+
+    @property
+    def realised_discount(self) -> float:
+        """Mean over the week's lines of 1 - price paid / base price; 0 without lines."""
+        return float(self.line_discount.mean()) if self.line_discount.size else 0.0
+
+    @property
+    def effective_discount(self) -> float:
+        """Mean discount on the shelf over products and segments."""
+        return float(self.discount_si.mean())
+
+    @cached_property
+    def buyers(self) -> int:
+        """Customers with a purchase this week."""
+        return int(np.unique(self.lines.customer).size)
+
+    @property
+    def categories(self) -> int:
+        """Categories bought, summed over customers (one line each)."""
+        return int(self.lines.category.size)
+
+    @property
+    def category_penetration(self) -> float:
+        """Categories bought per buyer; 0 without buyers."""
+        return self.categories / self.buyers if self.buyers else 0.0
+
+    @property
+    def visit_rate(self) -> float:
+        """Share of customers who visited."""
+        return float(self.visited.mean())
+
+    def active(self, weeks: int = RETENTION_WEEKS) -> NDArray[np.bool_]:
+        """Who has a purchase in the last min(week, ``weeks``) weeks, shape (U,)."""
+        return (self.last_purchase > 0) & (self.last_purchase > self.week - weeks)
+
+    @property
+    def retention(self) -> float:
+        """Share of customers with a purchase in the last min(week, 4) weeks."""
+        return float(self.active().mean())
+
+    def info(self) -> dict[str, float]:
+        """The figures of a week that an environment reports, as Python floats."""
+        return {
+            "units": float(self.units),
+            "revenue": self.revenue,
+            "margin": self.margin,
+            "realised_discount": self.realised_discount,
+            "effective_discount": self.effective_discount,
+            "category_penetration": self.category_penetration,
+            "visit_rate": self.visit_rate,
+            "active_customers": self.retention * self.n_customers,
+            "retention": self.retention,
+        }
+
+    def transactions(self) -> pl.DataFrame:
+        """The lines as a table: week, customer, category, product, quantity, unit_price [$],
+        discount (share of the base price), revenue [$]."""
+        import polars as pl
+
+        return pl.DataFrame(
+            {
+                "week": np.full(self.categories, self.week, dtype=np.int64),
+                "customer": self.lines.customer,
+                "category": self.lines.category,
+                "product": self.lines.product,
+                "quantity": self.lines.quantity,
+                "unit_price": self.unit_price,
+                "discount": self.line_discount,
+                "revenue": self.line_revenue,
+            }
+        )

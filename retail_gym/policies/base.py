@@ -1,0 +1,33 @@
+"""What a policy is: something that decides the week's depth and frequency."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retail_gym.world.store_config import PromotionPlan
+
+__all__ = ["Action", "Policy", "reset_policy"]
+
+#: depth and frequency of each segment in natural units, or a plan the numbers cannot express.
+Action = NDArray[np.float32] | PromotionPlan
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """``policy(observation, week) -> action`` with week = 1..weeks.
+
+    An action of two numbers serves every segment. A policy with a ``reset(seed)`` method is
+    reset at the start of every episode; its own random numbers must come from that seed.
+    """
+
+    def __call__(self, observation: NDArray[np.float32], week: int) -> Any: ...
+
+
+def reset_policy(policy: Policy, seed: int) -> None:
+    """Reset a policy that can be reset."""
+    reset = getattr(policy, "reset", None)
+    if callable(reset):
+        reset(seed)

@@ -1,0 +1,53 @@
+"""Policies that follow a calendar: cycles and pulses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retail_gym.config import check_int
+from retail_gym.policies.high_low import HighLow
+
+__all__ = ["Cyclic", "Pulse"]
+
+
+class Cyclic:
+    """Goes through a list of (depth, frequency) pairs, one a week, over and over.
+
+    Args:
+        pairs: at least one pair, depth in [0, 0.5] and frequency in [0, 0.6].
+    """
+
+    def __init__(self, pairs: Sequence[tuple[float, float]]) -> None:
+        self.steps = [HighLow(*pair) for pair in pairs]
+        if not self.steps:
+            raise ValueError("a cycle needs at least one (depth, frequency) pair")
+
+    def __repr__(self) -> str:
+        return f"Cyclic({[(step.depth, step.frequency) for step in self.steps]})"
+
+    def __call__(self, observation: NDArray[np.float32], week: int) -> NDArray[np.float32]:
+        return self.steps[(week - 1) % len(self.steps)](observation, week)
+
+
+class Pulse(Cyclic):
+    """A strong promotion every few weeks, a quiet level between.
+
+    Args:
+        every: weeks from one pulse to the next, >= 1; the first pulse is in week 1.
+        depth: depth in a pulse, in [0, 0.5].
+        frequency: frequency in a pulse, in [0, 0.6].
+        quiet: (depth, frequency) in the other weeks.
+    """
+
+    def __init__(
+        self,
+        every: int = 4,
+        depth: float = 0.40,
+        frequency: float = 0.60,
+        quiet: tuple[float, float] = (0.05, 0.60),
+    ) -> None:
+        rest = check_int("every", every, 1) - 1
+        super().__init__([(depth, frequency), *[quiet] * rest])

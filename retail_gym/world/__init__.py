@@ -1,0 +1,7 @@
+"""The world: catalogue, customers and coefficients, drawn once per store."""
+
+from retail_gym.world.presets import preset_names
+from retail_gym.world.store_config import PromotionPlan, StoreConfig
+from retail_gym.world.world import World, make_world
+
+__all__ = ["PromotionPlan", "StoreConfig", "World", "make_world", "preset_names"]

@@ -1,0 +1,159 @@
+"""Worlds made of given arrays: other systems' stores, reference cases, one's own estimates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retail_gym import rng
+from retail_gym.config import check_choice, check_finite
+from retail_gym.model.price import base_price
+from retail_gym.model.utility import price_sensitivity
+from retail_gym.world.noise import features, noise, noise_words
+from retail_gym.world.reference import CapReference, cap_reference_of_arrays
+from retail_gym.world.store_config import MARKETING, PromotionPlan
+from retail_gym.world.world import World
+
+Floats = NDArray[np.float64]
+
+__all__ = ["world_from_arrays"]
+
+_SHAPES: Final[dict[str, str]] = {
+    "category_sizes": "J", "beta_x": "UI", "beta_z": "UI", "beta_u": "U", "beta_i": "I", "c": "",
+    "Z": "I", "alpha_0": "I", "alpha_1": "", "base_price": "I", "gamma_cate_0": "J",
+    "gamma_cate_1": "J", "gamma_store_0": "", "gamma_store_1": "", "gamma_store_2": "",
+    "theta": "U", "gamma_prod_0": "I", "gamma_prod_1": "UI", "clip_percentile": "",
+    "lowest_price": "", "a01": "I", "a11": "I", "feature_mean": "UI", "feature_scale": "UI",
+}  # fmt: skip
+_OPTIONAL: Final = {
+    "base_price", "clip_percentile", "lowest_price", "a01", "a11", "discount_alpha_beta",
+    "feature_mean", "feature_scale",
+}  # fmt: skip
+#: Present in equation files: inputs of one week and its outputs, not parameters of a store.
+_NOT_THE_STORE: Final = {
+    "X", "eps", "discount", "coupon", "previous_visit", "previous_visit_probability",
+    "marketing_feature", "price", "price_paid", "utility_unclipped", "utility",
+    "category_value", "product_probability", "category_probability", "store_value",
+    "visit_probability", "purchase_rate", "elasticity_store", "elasticity_category",
+    "elasticity_product", "elasticity_quantity", "elasticity_overall",
+}  # fmt: skip
+
+
+def _read(arrays: Mapping[str, Any]) -> dict[str, Floats]:
+    known = set(_SHAPES) | _OPTIONAL | _NOT_THE_STORE
+    unknown = sorted(set(arrays) - known)
+    missing = sorted(set(_SHAPES) - _OPTIONAL - set(arrays))
+    if unknown or missing:
+        raise ValueError(
+            "World.from_arrays: "
+            + "; ".join(
+                f"{what} {', '.join(names)}"
+                for what, names in (("unknown arrays", unknown), ("missing arrays", missing))
+                if names
+            )
+            + f". Valid names: {', '.join(sorted(set(_SHAPES) | _OPTIONAL))}"
+        )
+    sizes = np.atleast_1d(np.asarray(arrays["category_sizes"]))
+    if (sizes < 1).any() or (sizes != sizes.astype(np.int64)).any():
+        raise ValueError("category_sizes must hold whole numbers, at least 1 each")
+    extent = {"U": np.size(arrays["beta_u"]), "I": int(sizes.sum()), "J": sizes.size}
+    values: dict[str, Floats] = {}
+    for name in set(arrays) - _NOT_THE_STORE:
+        value = np.array(arrays[name], dtype=np.float64)
+        if name == "discount_alpha_beta":
+            shape: tuple[int, ...] = (2,)
+        else:
+            shape = tuple(extent[letter] for letter in _SHAPES[name])
+            if shape == ():
+                value = value.reshape(-1)[0] if value.size == 1 else value
+        if np.shape(value) != shape:
+            raise ValueError(
+                f"{name} must have shape {shape}, got {np.shape(value)} (category_sizes gives "
+                f"{extent['I']} products in {extent['J']} categories, beta_u {extent['U']} "
+                "customers)"
+            )
+        if not np.isfinite(value).all():
+            raise ValueError(f"{name} holds NaN or infinite values")
+        values[name] = value
+    return values
+
+
+def world_from_arrays(
+    arrays: Mapping[str, Any],
+    *,
+    name: str = "arrays",
+    seed: int = 0,
+    marketing: str = "discount",
+    marketing_scale: float | None = None,
+    eps: tuple[float, float] = (0.0, 0.1),
+) -> World:
+    """Make a world of given arrays; see :meth:`World.from_arrays`."""
+    check_choice("marketing", marketing, MARKETING)
+    value = _read(arrays)
+    low = float(value.get("lowest_price", np.float64(0.01)))
+    promotion = PromotionPlan.none()
+    if "discount_alpha_beta" in value:
+        a, b = value["discount_alpha_beta"]
+        promotion = PromotionPlan(
+            value.get("a01"), value.get("a11"), {"kind": "beta", "a": float(a), "b": float(b)}
+        )  # type: ignore[arg-type]
+
+    def pairs(key: str) -> NDArray[np.float32] | None:
+        return value[key].astype(np.float32) if key in value else None
+
+    none = np.zeros(0)
+    percentile = check_finite("clip_percentile", value.get("clip_percentile", 100.0), 0.0, 100.0)
+    plain = World(
+        name=name,
+        seed=seed,
+        category_sizes=value["category_sizes"].astype(np.int64),
+        gamma_store_0=float(value["gamma_store_0"]),
+        gamma_store_1=float(value["gamma_store_1"]),
+        gamma_store_2=float(value["gamma_store_2"]),
+        theta=value["theta"],
+        gamma_cate_0=value["gamma_cate_0"],
+        gamma_cate_1=value["gamma_cate_1"],
+        beta_x=value["beta_x"].astype(np.float32),
+        beta_z=value["beta_z"].astype(np.float32),
+        c=float(value["c"]),
+        beta_u=value["beta_u"],
+        beta_i=value["beta_i"],
+        z=value["Z"],
+        eps_loc=check_finite("eps location", eps[0]),
+        eps_scale=check_finite("eps scale", eps[1], 1e-300),
+        feature_mean=pairs("feature_mean"),
+        feature_scale=pairs("feature_scale"),
+        alpha_0=value["alpha_0"],
+        alpha_1=float(value["alpha_1"]),
+        base_price=value.get(
+            "base_price", base_price(value["alpha_0"], value["alpha_1"], value["Z"], low)
+        ),
+        lowest_price=low,
+        gamma_prod_0=value["gamma_prod_0"],
+        gamma_prod_1=value["gamma_prod_1"].astype(np.float32),
+        promotion=promotion,
+        marketing=marketing,
+        marketing_scale=float(value["beta_i"].size if marketing_scale is None else marketing_scale),
+        cap_reference=CapReference(percentile, none.astype(np.int64), none, none),
+    )
+    if percentile >= 100.0:
+        return plain
+    return _with_cap(plain, percentile)
+
+
+def _with_cap(world: World, percentile: float) -> World:
+    """The same world with its own pairs as reference sample of the cap."""
+    customers = np.arange(world.n_customers)
+    word = noise_words(world, world.seed, 0, customers, rng.symbol_stage("cap_noise"))
+    level = (
+        world.beta_x * features(word, world.feature_mean, world.feature_scale)
+        + world.beta_z * world.z
+        + noise(word, world.eps_loc, world.eps_scale)
+    )
+    beta_w = price_sensitivity(world.c, world.beta_u, world.beta_i)
+    cap = cap_reference_of_arrays(percentile, world.seed, level, beta_w)
+    return replace(world, cap_reference=cap)

@@ -1,0 +1,63 @@
+"""Stores by name: each preset is a configuration with the source of every value beside it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from retail_gym.config import check_choice, read_toml
+from retail_gym.world.store_config import StoreConfig
+
+__all__ = ["PRESETS", "load_config", "preset_names"]
+
+
+def _lazy(module: str, function: str) -> Callable[[], StoreConfig]:
+    def load() -> StoreConfig:
+        from importlib import import_module
+
+        config: StoreConfig = getattr(import_module(f"{__name__}.{module}"), function)()
+        return config
+
+    return load
+
+
+PRESETS: Final[dict[str, Callable[[], StoreConfig]]] = {
+    "calibrated": _lazy("calibrated", "config"),
+    "scenario": _lazy("scenario", "config"),
+    "scenario_prior": _lazy("scenario", "prior_config"),
+    "coupon_brand_loyalty": _lazy("coupon", "brand_loyalty_config"),
+    "coupon_driven": _lazy("coupon", "coupon_driven_config"),
+    "small": _lazy("scenario", "small_config"),
+    "tiny": _lazy("scenario", "tiny_config"),
+}
+
+
+def preset_names() -> list[str]:
+    """Names of the presets."""
+    return list(PRESETS)
+
+
+def load_config(preset: str | os.PathLike[str]) -> StoreConfig:
+    """The configuration behind a preset's name or a ``.toml`` file.
+
+    A file may give ``extends = "scenario"`` and then only the fields that differ.
+
+    Raises:
+        ValueError: for an unknown name or a file that is no configuration.
+        FileNotFoundError: for a ``.toml`` path without a file.
+    """
+    from retail_gym.world.storage import config_from_mapping
+
+    if str(preset).endswith(".toml"):
+        table = read_toml(preset)
+        base = table.pop("extends", None)
+        try:
+            if base is None:
+                return config_from_mapping(table)
+            return load_config(base).override(**{"name": Path(preset).stem, **table})
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{preset}: {error}") from None
+    check_choice("preset", str(preset), preset_names())
+    return PRESETS[str(preset)]()

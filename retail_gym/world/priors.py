@@ -1,0 +1,269 @@
+r"""Priors: the laws from which a store's coefficients are drawn once.
+
+Each prior is a frozen object with its quantile function; a draw is ``quantile(u)`` of a uniform
+number that belongs to one symbol, customer and product alone (:mod:`retail_gym.rng`). So each
+symbol has its own stream, and adding customers or products changes nobody's coefficients.
+
+Coefficients per customer *and* product come by the million. For them the normal family offers
+:meth:`Prior.from_words`, which uses the cheap normal of :mod:`retail_gym.rng`.
+
+Source: Tables 3 and 5 of the paper use exactly these families.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+
+from retail_gym import rng
+from retail_gym.config import check_choice, check_finite
+
+__all__ = [
+    "Beta",
+    "Constant",
+    "Gumbel",
+    "HalfNormal",
+    "LogNormal",
+    "Normal",
+    "Prior",
+    "TruncatedNormal",
+    "Uniform",
+    "as_prior",
+    "truncated_normal_quantile",
+]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Base of all priors: a law given by its quantile function."""
+
+    kind: ClassVar[str] = ""
+
+    def quantile(self, u: ArrayLike) -> Floats:
+        """Return the value below which a share ``u`` in (0, 1) of the law lies."""
+        raise NotImplementedError
+
+    def from_words(self, words: NDArray[np.uint32]) -> Floats:
+        """Return one draw per 32-bit word; the normal family has a faster way."""
+        return self.quantile(rng.uniform(words))
+
+    def _check(self, **bounds: tuple[float, float]) -> None:
+        for field in fields(self):
+            low, high = bounds.get(field.name, (-math.inf, math.inf))
+            value = getattr(self, field.name)
+            if field.name in ("low", "high") and isinstance(value, int | float):
+                if math.isnan(value):
+                    raise ValueError(f"{type(self).__name__}.{field.name} must not be NaN")
+                continue
+            check_finite(f"{type(self).__name__}.{field.name}", value, low, high)
+
+
+_POSITIVE = (1e-300, math.inf)
+
+
+@dataclass(frozen=True)
+class Constant(Prior):
+    """Always the same value."""
+
+    value: float
+    kind: ClassVar[str] = "constant"
+
+    def __post_init__(self) -> None:
+        self._check()
+
+    def quantile(self, u: ArrayLike) -> Floats:
+        return np.full(np.shape(u), float(self.value))
+
+
+@dataclass(frozen=True)
+class Normal(Prior):
+    """N(mean, sd)."""
+
+    mean: float
+    sd: float
+    kind: ClassVar[str] = "normal"
+
+    def __post_init__(self) -> None:
+        self._check(sd=_POSITIVE)
+
+    def quantile(self, u: ArrayLike) -> Floats:
+        return np.asarray(self.mean + self.sd * special.ndtri(np.asarray(u, dtype=np.float64)))
+
+    def from_words(self, words: NDArray[np.uint32]) -> Floats:
+        return self.mean + self.sd * rng.normal(words)
+
+
+@dataclass(frozen=True)
+class LogNormal(Prior):
+    """exp of N(mu, sigma): mu and sigma are those of the underlying normal."""
+
+    mu: float
+    sigma: float
+    kind: ClassVar[str] = "lognormal"
+
+    def __post_init__(self) -> None:
+        self._check(sigma=_POSITIVE)
+
+    def quantile(self, u: ArrayLike) -> Floats:
+        normal = special.ndtri(np.asarray(u, dtype=np.float64))
+        return np.asarray(np.exp(self.mu + self.sigma * normal))
+
+    def from_words(self, words: NDArray[np.uint32]) -> Floats:
+        # One exponential per lattice point instead of one per draw: the same numbers.
+        table = np.exp(self.mu + self.sigma * rng.normal_lattice())
+        return np.asarray(table[rng.byte_sum(words)])
+
+
+@dataclass(frozen=True)
+class HalfNormal(Prior):
+    """|N(0, sd)|."""
+
+    sd: float
+    kind: ClassVar[str] = "half_normal"
+
+    def __post_init__(self) -> None:
+        self._check(sd=_POSITIVE)
+
+    def quantile(self, u: ArrayLike) -> Floats:
+        return np.asarray(self.sd * special.ndtri(0.5 + 0.5 * np.asarray(u, dtype=np.float64)))
+
+
+@dataclass(frozen=True)
+class TruncatedNormal(Prior):
+    """N(mean, sd) given that it lies in [low, high]."""
+
+    mean: float
+    sd: float
+    low: float = -math.inf
+    high: float = math.inf
+    kind: ClassVar[str] = "truncated_normal"
+
+    def __post_init__(self) -> None:
+        self._check(sd=_POSITIVE)
+        if not self.low < self.high:
+            raise ValueError(
+                f"TruncatedNormal needs low < high, got low={self.low!r}, high={self.high!r}"
+            )
+
+    def quantile(self, u: ArrayLike) -> Floats:
+        return truncated_normal_quantile(u, self.mean, self.sd, self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Gumbel(Prior):
+    """Gumbel (largest extreme value) with location and scale."""
+
+    loc: float
+    scale: float
+    kind: ClassVar[str] = "gumbel"
+
+    def __post_init__(self) -> None:
+        self._check(scale=_POSITIVE)
+
+    def quantile(self, u: ArrayLike) -> Floats:
+        return np.asarray(self.loc - self.scale * np.log(-np.log(np.asarray(u, dtype=np.float64))))
+
+
+@dataclass(frozen=True)
+class Uniform(Prior):
+    """Uniform on [low, high]."""
+
+    low: float
+    high: float
+    kind: ClassVar[str] = "uniform"
+
+    def __post_init__(self) -> None:
+        check_finite("Uniform.low", self.low)
+        check_finite("Uniform.high", self.high)
+        if self.low > self.high:
+            raise ValueError(f"Uniform needs low <= high, got {self.low!r} and {self.high!r}")
+
+    def quantile(self, u: ArrayLike) -> Floats:
+        return np.asarray(self.low + (self.high - self.low) * np.asarray(u, dtype=np.float64))
+
+
+@dataclass(frozen=True)
+class Beta(Prior):
+    """Beta(a, b) on [0, 1]."""
+
+    a: float
+    b: float
+    kind: ClassVar[str] = "beta"
+
+    def __post_init__(self) -> None:
+        self._check(a=_POSITIVE, b=_POSITIVE)
+
+    @property
+    def mean(self) -> float:
+        """The mean, a / (a + b)."""
+        return self.a / (self.a + self.b)
+
+    def quantile(self, u: ArrayLike) -> Floats:
+        return np.asarray(special.betaincinv(self.a, self.b, np.asarray(u, dtype=np.float64)))
+
+    def from_words(self, words: NDArray[np.uint32]) -> Floats:
+        return rng.beta(words, self.a, self.b)
+
+
+def truncated_normal_quantile(
+    u: ArrayLike, mean: ArrayLike, sd: ArrayLike, low: ArrayLike, high: ArrayLike
+) -> Floats:
+    r"""Quantile of a normal law cut to [low, high]; every argument broadcasts.
+
+    .. math:: m + s\,\Phi^{-1}\bigl(\Phi(a) + u(\Phi(b) - \Phi(a))\bigr),\quad
+              a = (low - m)/s,\ b = (high - m)/s
+
+    Where the interval lies above the mean the mirrored law is used, so that an interval far in
+    the upper tail keeps its digits.
+    """
+    u, mean, sd, low, high = np.broadcast_arrays(
+        *(np.asarray(x, dtype=np.float64) for x in (u, mean, sd, low, high))
+    )
+    a, b = (low - mean) / sd, (high - mean) / sd
+    mirror = a > 0
+    a, b = np.where(mirror, -b, a), np.where(mirror, -a, b)
+    u = np.where(mirror, 1.0 - u, u)
+    p_a, p_b = special.ndtr(a), special.ndtr(b)
+    z = np.clip(special.ndtri(p_a + u * (p_b - p_a)), a, b)
+    return np.clip(mean + sd * np.where(mirror, -z, z), low, high)
+
+
+_KINDS: dict[str, Callable[..., Prior]] = {
+    cls.kind: cls
+    for cls in (
+        Constant, Normal, LogNormal, HalfNormal, TruncatedNormal, Gumbel, Uniform, Beta,
+    )
+}  # fmt: skip
+
+
+def as_prior(what: str, value: Any) -> Prior:
+    """Turn a prior, a number (a constant) or a table from TOML into a prior.
+
+    Raises:
+        ValueError: if it is none of these, naming the kinds and their parameters.
+    """
+    if isinstance(value, Prior):
+        return value
+    if isinstance(value, Mapping):
+        table = dict(value)
+        kind = table.pop("kind", None)
+        check_choice(f"kind of prior for {what}", kind, _KINDS)
+        cls = _KINDS[kind]
+        try:
+            return cls(**table)
+        except TypeError:
+            names = ", ".join(field.name for field in fields(cls))  # type: ignore[arg-type]
+            raise ValueError(
+                f"{what}: a {kind} prior takes {names}, got {', '.join(table) or 'nothing'}"
+            ) from None
+    if isinstance(value, int | float | np.floating | np.integer) and not isinstance(value, bool):
+        return Constant(float(value))
+    raise ValueError(f"{what} must be a number or a prior such as Normal(0, 1), got {value!r}")

@@ -1,0 +1,128 @@
+"""Worlds and configurations on disk: one ``.npz`` with a schema version, or one TOML file."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+import zlib
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from retail_gym.config import atomic_write, to_plain
+from retail_gym.world.priors import as_prior
+from retail_gym.world.reference import CapReference
+from retail_gym.world.store_config import PromotionPlan, StoreConfig
+from retail_gym.world.world import World
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "config_from_json",
+    "config_from_mapping",
+    "config_to_json",
+    "load_world",
+    "save_world",
+]
+
+SCHEMA_VERSION: Final = 1
+_FORMAT: Final = "retail_gym.World"
+
+
+def config_to_json(config: StoreConfig) -> str:
+    """One line of JSON that holds the whole configuration."""
+    return json.dumps(to_plain(config), sort_keys=True)
+
+
+def config_from_json(text: str) -> StoreConfig:
+    """Inverse of :func:`config_to_json`."""
+    return config_from_mapping(json.loads(text))
+
+
+def config_from_mapping(table: dict[str, Any]) -> StoreConfig:
+    """Make a configuration of plain values, as read from JSON or TOML.
+
+    Raises:
+        ValueError: naming missing or unknown fields.
+    """
+    names = {item.name for item in fields(StoreConfig)}
+    unknown, values = set(table) - names, dict(table)
+    if unknown:
+        raise ValueError(
+            f"unknown fields in the configuration: {', '.join(sorted(unknown))}. "
+            f"Valid fields: {', '.join(sorted(names))}"
+        )
+    if isinstance(values.get("promotion"), dict):
+        plan = {key: values["promotion"].get(key) for key in ("a01", "a11", "depth")}
+        values["promotion"] = PromotionPlan(**plan)
+    for item in fields(StoreConfig):
+        if item.metadata.get("prior") and item.name in values:
+            values[item.name] = as_prior(item.name, values[item.name])
+    try:
+        return StoreConfig(**values)
+    except TypeError as error:
+        raise ValueError(f"incomplete store configuration: {error}") from None
+
+
+def save_world(world: World, path: str | os.PathLike[str]) -> Path:
+    """Write a world to ``path`` (``.npz`` is added where it is missing) and return the path."""
+    file = Path(path)
+    if file.suffix != ".npz":
+        file = file.with_name(file.name + ".npz")
+    arrays: dict[str, Any] = {}
+    scalars: dict[str, Any] = {}
+    for item in fields(World):
+        value = getattr(world, item.name)
+        if isinstance(value, np.ndarray):
+            arrays[item.name] = value
+        elif item.name == "cap_reference":
+            scalars["cap_percentile"] = value.percentile
+            for name in ("product", "level", "slope"):
+                arrays[f"cap_{name}"] = getattr(value, name)
+        elif item.name == "stored_reward_scale":
+            scalars[item.name] = world.reward_scale
+        else:
+            scalars[item.name] = to_plain(value)
+    header = {"format": _FORMAT, "schema_version": SCHEMA_VERSION, **scalars}
+    with atomic_write(file) as stream:
+        np.savez(stream, header=np.array(json.dumps(header)), **arrays)
+    return file
+
+
+def load_world(path: str | os.PathLike[str]) -> World:
+    """Read a world written by :func:`save_world`."""
+    file = Path(path)
+    if not file.is_file():
+        raise FileNotFoundError(f"no world at {file}: save one with World.save(path)")
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            content = {name: archive[name] for name in archive.files}
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, OSError) as error:
+        raise ValueError(
+            f"{file} is damaged or not an .npz file ({error}). Save the world again"
+        ) from None
+    try:
+        header = json.loads(str(content.pop("header")[()]))
+        found = (header.pop("format"), header.pop("schema_version"))
+    except (KeyError, ValueError, TypeError, AttributeError):
+        raise ValueError(
+            f"{file} is an .npz file but not a retail_gym world. To make a world of your own "
+            "arrays use World.from_arrays"
+        ) from None
+    if found != (_FORMAT, SCHEMA_VERSION):
+        raise ValueError(
+            f"{file} has format {found[0]} version {found[1]}; this release reads {_FORMAT} "
+            f"version {SCHEMA_VERSION}. Save the world again with this release"
+        )
+    try:
+        cap = CapReference(
+            header.pop("cap_percentile"),
+            *(content.pop(f"cap_{name}") for name in ("product", "level", "slope")),
+        )
+        plan = PromotionPlan(**header.pop("promotion"))
+        optional = {"feature_mean": None, "feature_scale": None}
+        return World(**{**optional, **header, **content}, promotion=plan, cap_reference=cap)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{file} is incomplete ({error}). Save the world again") from None

@@ -1,0 +1,285 @@
+"""The world: everything that is drawn once per store, as frozen arrays."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retail_gym.config import check_int
+from retail_gym.model.category_choice import category_start
+from retail_gym.world import reference
+from retail_gym.world.catalog import draw_catalog
+from retail_gym.world.population import draw_coefficients, draw_customers
+from retail_gym.world.store_config import PromotionPlan, StoreConfig
+
+Floats = NDArray[np.float64]
+Floats32 = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+__all__ = ["World", "build_world", "make_world"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class World:
+    """A store: catalogue, customers and coefficients. Immutable; its copy is itself.
+
+    Index letters: u customer (U), i product (I), j category (J). Products are ordered by
+    category. Every array is read-only.
+    """
+
+    name: str
+    seed: int  # of coefficients, reference sample and reward scale
+    category_sizes: Ints  # J: products in each category
+    # Store visit
+    gamma_store_0: float
+    gamma_store_1: float
+    gamma_store_2: float
+    theta: Floats  # U: inertia, [0, 1)
+    # Category choice
+    gamma_cate_0: Floats  # J, the shift included
+    gamma_cate_1: Floats  # J
+    # Product utility
+    beta_x: Floats32  # U, I
+    beta_z: Floats32  # U, I
+    c: float
+    beta_u: Floats  # U, < 0
+    beta_i: Floats  # I, < 0
+    z: Floats  # I, unobserved quality, >= 0
+    eps_loc: float
+    eps_scale: float
+    feature_mean: Floats32 | None  # U, I; None: features are resampled every week
+    feature_scale: Floats32 | None  # U, I, >= 0
+    # Prices
+    alpha_0: Floats  # I [$]
+    alpha_1: float  # [$]
+    base_price: Floats  # I [$]
+    lowest_price: float  # [$]
+    # Quantity
+    gamma_prod_0: Floats  # I
+    gamma_prod_1: Floats32  # U, I
+    # The store's ways
+    promotion: PromotionPlan  # its own discounts, where no agent decides
+    marketing: str  # what the marketing feature is: noise, discount or coupon
+    marketing_scale: float  # times the mean discount
+    cap_reference: reference.CapReference
+    stored_reward_scale: float | None = field(default=None)
+
+    def __post_init__(self) -> None:
+        self._freeze()
+
+    def _freeze(self) -> None:
+        for item in (*vars(self).values(), *vars(self.cap_reference).values()):
+            if isinstance(item, np.ndarray):
+                item.flags.writeable = False
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)  # pickling drops the read-only flags
+        self._freeze()
+
+    def __copy__(self) -> World:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> World:
+        return self
+
+    def __repr__(self) -> str:
+        return (
+            f"World({self.name!r}, seed={self.seed}, customers={self.n_customers}, "
+            f"products={self.n_products}, categories={self.n_categories})"
+        )
+
+    @property
+    def n_customers(self) -> int:
+        """U."""
+        return int(self.beta_u.size)
+
+    @property
+    def n_products(self) -> int:
+        """I."""
+        return int(self.beta_i.size)
+
+    @property
+    def n_categories(self) -> int:
+        """J."""
+        return int(self.category_sizes.size)
+
+    @cached_property
+    def category_start(self) -> Ints:
+        """First product of each category, shape (J,)."""
+        return category_start(self.category_sizes)
+
+    @cached_property
+    def category_of_product(self) -> Ints:
+        """Category of each product, shape (I,)."""
+        return np.repeat(np.arange(self.n_categories), self.category_sizes)
+
+    @cached_property
+    def reward_scale(self) -> float:
+        """R0: expected revenue of one week at base prices if everybody visits [$]."""
+        if self.stored_reward_scale is not None:
+            return self.stored_reward_scale
+        return reference.reward_scale(self)
+
+    def segment_customers(self, n_segments: int) -> list[Ints]:
+        r"""Split the customers by price sensitivity, the most sensitive first.
+
+        Args:
+            n_segments: number of segments, 1..U.
+
+        Returns:
+            Customer numbers of each segment: ``array_split`` of the customers sorted by
+            :math:`\\bar\\beta^w_u = c\\,\\beta_u\\,\\bar\\beta_i`.
+
+        Raises:
+            ValueError: if there are fewer customers than segments.
+        """
+        n = check_int("segments", n_segments, 1, self.n_customers)
+        mean_beta_w = self.c * self.beta_u * self.beta_i.mean()
+        return np.array_split(np.argsort(mean_beta_w, kind="stable"), n)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the world to one ``.npz`` file, whole or not at all.
+
+        Raises:
+            OSError: if the folder cannot be written to or is full.
+        """
+        from retail_gym.world.storage import save_world
+
+        return save_world(self, path)
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> World:
+        """Read a world written by :meth:`save`.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if the file is damaged, foreign or of another schema version.
+        """
+        from retail_gym.world.storage import load_world
+
+        return load_world(path)
+
+    @staticmethod
+    def from_arrays(arrays: Mapping[str, Any], **settings: Any) -> World:
+        """Make a world of given arrays instead of drawing one.
+
+        Args:
+            arrays: parameters by the paper's names: ``category_sizes``, ``beta_x``, ``beta_z``,
+                ``beta_u``, ``beta_i``, ``c``, ``Z``, ``alpha_0``, ``alpha_1``, ``base_price``
+                (optional), ``gamma_cate_0``, ``gamma_cate_1``, ``gamma_store_0`` to ``_2``,
+                ``theta``, ``gamma_prod_0``, ``gamma_prod_1``, ``clip_percentile``; optionally
+                ``lowest_price`` and a promotion process ``a01``, ``a11``,
+                ``discount_alpha_beta``.
+            **settings: ``name``, ``seed``, ``marketing``, ``marketing_scale`` (default: the
+                number of products), ``eps`` (location and scale), ``features`` with
+                ``feature_mean`` and ``feature_scale``.
+
+        Raises:
+            ValueError: if an array is missing, unknown, of the wrong shape or not finite.
+        """
+        from retail_gym.world.arrays import world_from_arrays
+
+        return world_from_arrays(arrays, **settings)
+
+
+def build_world(config: StoreConfig, seed: int = 0) -> World:
+    """Draw a world from its configuration.
+
+    Args:
+        config: priors and switches.
+        seed: world seed, 0 <= seed < 2**63. The same seed gives the same customers whatever
+            their number.
+
+    Returns:
+        The world.
+    """
+    seed = check_int("world seed", seed, 0, 2**63 - 1)
+    catalog = draw_catalog(config, seed)
+    customers = np.arange(config.n_customers)
+    pairs = draw_coefficients(config, seed, customers, config.n_products)
+    return World(
+        name=config.name,
+        seed=seed,
+        category_sizes=np.asarray(config.category_sizes, dtype=np.int64),
+        gamma_store_0=catalog.gamma_store_0,
+        gamma_store_1=catalog.gamma_store_1,
+        gamma_store_2=catalog.gamma_store_2,
+        theta=draw_customers(config.theta, seed, "theta", customers),
+        gamma_cate_0=catalog.gamma_cate_0,
+        gamma_cate_1=catalog.gamma_cate_1,
+        beta_x=pairs.beta_x,
+        beta_z=pairs.beta_z,
+        c=config.c,
+        beta_u=draw_customers(config.beta_u, seed, "beta_u", customers),
+        beta_i=catalog.beta_i,
+        z=catalog.z,
+        eps_loc=config.eps.loc,
+        eps_scale=config.eps.scale,
+        feature_mean=pairs.feature_mean,
+        feature_scale=pairs.feature_scale,
+        alpha_0=catalog.alpha_0,
+        alpha_1=catalog.alpha_1,
+        base_price=catalog.base_price,
+        lowest_price=config.lowest_price,
+        gamma_prod_0=catalog.gamma_prod_0,
+        gamma_prod_1=pairs.gamma_prod_1,
+        promotion=config.promotion,
+        marketing=config.marketing,
+        marketing_scale=config.marketing_scale,
+        cap_reference=reference.draw_cap_reference(config, seed, catalog),
+    )
+
+
+@lru_cache(maxsize=4)
+def _built(key: str, seed: int, config_text: str) -> World:
+    from retail_gym.world.storage import config_from_json
+
+    return build_world(config_from_json(config_text), seed)
+
+
+def make_world(
+    preset: str | os.PathLike[str] | StoreConfig | World, seed: int = 0, **overrides: Any
+) -> World:
+    """Make a world from a preset, a file or a configuration.
+
+    Args:
+        preset: a name (see :func:`retail_gym.preset_names`), a path to a ``.toml`` configuration or
+            to a ``.npz`` world, a :class:`StoreConfig`, or a :class:`World` (returned as it is).
+        seed: world seed: another seed is another store with the same priors.
+        **overrides: fields of :class:`StoreConfig`, e.g. ``n_customers=1000``; a number where
+            a prior stands is a constant.
+
+    Returns:
+        The world. The last few built are kept, so asking again is free.
+
+    Raises:
+        ValueError: for an unknown preset or a value out of range.
+        TypeError: for an unknown override; both name the valid choices.
+    """
+    from retail_gym.world.presets import load_config
+    from retail_gym.world.storage import config_to_json
+
+    if isinstance(preset, str | os.PathLike) and str(preset).endswith(".npz"):
+        preset = World.load(preset)
+        if seed not in (0, preset.seed):
+            raise ValueError(f"a saved world keeps its seed {preset.seed}; seed={seed} was asked")
+    if isinstance(preset, World):
+        if overrides:
+            raise TypeError(
+                f"a World is complete: {', '.join(overrides)} cannot be overridden. "
+                "Override fields of the preset or configuration it is made from"
+            )
+        return preset
+    config = preset if isinstance(preset, StoreConfig) else load_config(preset)
+    config = config.override(**overrides)
+    text = config_to_json(config)
+    return _built(config.name, check_int("world seed", seed, 0, 2**63 - 1), text)
+
+
