@@ -41,7 +41,7 @@ class Simulator:
         world: the store.
         episode_key: 64 bits of luck, e.g. of ``numpy.random.default_rng(0).integers(2**63)``.
         segments: customer numbers of each segment that is priced apart; default: one segment.
-        kernel: name of the kernel, by default the fastest.
+        kernel: name of a kernel or the object, by default the fastest.
 
     Raises:
         ValueError: if the segments do not hold each customer exactly once.
@@ -52,7 +52,7 @@ class Simulator:
         world: World,
         episode_key: int,
         segments: list[Ints] | None = None,
-        kernel: str | None = None,
+        kernel: str | Kernel | None = None,
     ) -> None:
         self.world = world
         self.episode_key = int(episode_key)
@@ -109,7 +109,7 @@ class Simulator:
         world, state, week = self.world, self._state, self._state.week + 1
         price = self._check_prices(price_si)
         coupon = self._check_coupons(coupon_u)
-        discount = np.maximum(1.0 - price / world.base_price, 0.0)
+        discount = 1.0 - price / world.base_price  # negative where a price was raised
         offer = self._offer(price, discount, coupon, week)
         memory, lines = self._kernel.week(world, state.memory, offer, self.episode_key, week)
         last_purchase = state.last_purchase.copy()

@@ -14,6 +14,7 @@ from retail_gym.config import check_choice, check_int
 from retail_gym.envs.actions import Decision, DepthFrequency
 from retail_gym.envs.observations import Observation, SegmentAggregates
 from retail_gym.envs.rewards import Reward, as_reward
+from retail_gym.kernels import Kernel
 from retail_gym.model.price import price
 from retail_gym.outcome import WeekOutcome
 from retail_gym.promotion import Promotion
@@ -92,7 +93,7 @@ class RetailPricingEnv(gym.Env[Floats32, Floats32]):
         world_seed: another seed is another store.
         burn_in: weeks simulated without discounts before the episode starts.
         observation: an object with ``space``, ``names``, ``initial()`` and ``value(...)``.
-        kernel: name of the kernel, by default the fastest.
+        kernel: name of a kernel or the object, by default the fastest.
         render_mode: ``None``, ``"ansi"`` (text) or ``"rgb_array"`` (dashboard).
         **overrides: fields of the store's configuration, e.g. ``gamma_store_1=0.1``.
 
@@ -113,7 +114,7 @@ class RetailPricingEnv(gym.Env[Floats32, Floats32]):
         world_seed: int = 0,
         burn_in: int = 0,
         observation: Observation | None = None,
-        kernel: str | None = None,
+        kernel: str | Kernel | None = None,
         render_mode: str | None = None,
         **overrides: Any,
     ) -> None:

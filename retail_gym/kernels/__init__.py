@@ -15,13 +15,14 @@ KERNELS: Final[dict[str, type[Kernel]]] = {"reference": ReferenceKernel}
 DEFAULT: Final = "reference"
 
 
-def make_kernel(name: str | None = None) -> Kernel:
-    """Return a kernel by name, by default the fastest.
+def make_kernel(kernel: str | Kernel | None = None) -> Kernel:
+    """Return a kernel by name, by default the fastest; a kernel object is returned as it is.
 
     Raises:
         ValueError: for an unknown name, naming the kernels there are.
     """
-    if name is None:
-        name = DEFAULT
+    if kernel is not None and not isinstance(kernel, str):
+        return kernel
+    name = DEFAULT if kernel is None else kernel
     check_choice("kernel", name, KERNELS)
     return KERNELS[name]()

@@ -57,12 +57,10 @@ class ReferenceKernel:
         utility_ui = capped_utility(
             utility(world, row, word, offer.log_price_gi[group]), offer.cap_g[group]
         )
-
-        def draws(stage: Stage) -> NDArray[np.float64]:
-            key = rng.stream_key(episode_key, week, stage, row)
-            column = rng.Key(key.k1[:, None], key.k2[:, None])
-            return rng.uniform(rng.words(column, rng.item_hash(world.n_categories)))
-
+        draws = [
+            self._uniform(world, episode_key, week, u, stage)
+            for stage in (Stage.CATEGORY, Stage.PRODUCT, Stage.QUANTITY)
+        ]
         return shopping_trip(
             utility_ui,
             category_sizes=world.category_sizes,
@@ -70,10 +68,17 @@ class ReferenceKernel:
             gamma_cate_1_j=world.gamma_cate_1,
             gamma_prod_0_i=world.gamma_prod_0,
             gamma_prod_1_ui=world.gamma_prod_1[row],
-            category_uniform_uj=draws(Stage.CATEGORY),
-            product_uniform_uj=draws(Stage.PRODUCT),
-            quantity_uniform_uj=draws(Stage.QUANTITY),
+            category_uniform_uj=draws[0][None, :],
+            product_uniform_uj=draws[1][None, :],
+            quantity_uniform_uj=draws[2][None, :],
         )
+
+    def _uniform(
+        self, world: World, episode_key: int, week: int, u: int, stage: Stage
+    ) -> NDArray[np.float64]:
+        """Draws of one stage for one customer, one per category, shape (J,)."""
+        key = rng.stream_key(episode_key, week, stage, u)
+        return rng.uniform(rng.words(key, rng.item_hash(world.n_categories)))
 
 
 def _lines(baskets: list[tuple[int, Basket]]) -> Purchases:

@@ -24,10 +24,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from retail_gym import rng
-from retail_gym.model.utility import capped_utility
-from retail_gym.model.week import expected_basket
 from retail_gym.world.catalog import Catalog, draw_vector
-from retail_gym.world.noise import features, noise, utility
+from retail_gym.world.expectation import expected_visit
+from retail_gym.world.noise import features, noise
 from retail_gym.world.population import draw_coefficients, draw_customers
 from retail_gym.world.priors import Uniform
 from retail_gym.world.store_config import StoreConfig
@@ -41,7 +40,6 @@ __all__ = [
     "CapReference",
     "cap_reference_of_arrays",
     "draw_cap_reference",
-    "expected_week",
     "reward_scale",
 ]
 
@@ -77,42 +75,6 @@ class CapReference:
         return float(np.percentile(self.level + self.slope * price, self.percentile))
 
 
-def expected_week(
-    world: World, customers: ArrayLike, log_price_i: ArrayLike, cap: float, key: rng.Key
-) -> tuple[Floats, Floats, Floats]:
-    """Per visiting customer: expected revenue [$], expected units and store value.
-
-    Args:
-        world: the store.
-        customers: customer numbers, shape (B,).
-        log_price_i: log prices, shape (I,).
-        cap: utility cap at these prices.
-        key: noise keys of these customers, shape (B,).
-
-    Returns:
-        Three arrays of shape (B,).
-    """
-    rows = np.asarray(customers)
-    word = rng.words(
-        rng.Key(key.k1[:, None], key.k2[:, None]), rng.item_hash(world.n_products)
-    )
-    utility_ui = capped_utility(utility(world, rows, word, log_price_i), cap)
-    basket = expected_basket(
-        utility_ui,
-        category_sizes=world.category_sizes,
-        gamma_cate_0_j=world.gamma_cate_0,
-        gamma_cate_1_j=world.gamma_cate_1,
-        gamma_prod_0_i=world.gamma_prod_0,
-        gamma_prod_1_ui=world.gamma_prod_1[rows],
-    )
-    units = basket.product_probability_ui * basket.quantity_ui
-    start = world.category_start
-    money = np.add.reduceat(units * np.exp(np.asarray(log_price_i)), start, axis=1)
-    units = np.add.reduceat(units, start, axis=1)
-    bought = basket.category_probability_uj
-    return (bought * money).sum(1), (bought * units).sum(1), basket.store_value_u
-
-
 def reward_scale(world: World) -> float:
     """Expected revenue of one week at base prices if everybody visits [$].
 
@@ -121,14 +83,15 @@ def reward_scale(world: World) -> float:
     """
     n = world.n_customers
     sample = np.unique(np.linspace(0, n - 1, min(n, SCALE_CUSTOMERS)).astype(np.int64))
-    log_price = np.log(world.base_price)
-    cap = world.cap_reference.cap(log_price)
-    key = rng.stream_key(world.seed, 0, rng.symbol_stage("reward_scale"), sample)
-    revenue = [
-        expected_week(world, sample[k : k + 1], log_price, cap, rng.Key(key.k1[k : k + 1], key.k2[k : k + 1]))[0][0]
-        for k in range(sample.size)
-    ]
-    return float(np.sum(revenue) * (n / sample.size))
+    visit = expected_visit(
+        world,
+        world.base_price,
+        seed=world.seed,
+        customers=sample,
+        stage=rng.symbol_stage("reward_scale"),
+    )
+    revenue = (visit.category_probability * visit.revenue).sum()
+    return float(revenue * (n / sample.size))
 
 
 def draw_cap_reference(config: StoreConfig, seed: int, catalog: Catalog) -> CapReference:

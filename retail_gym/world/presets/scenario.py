@@ -19,11 +19,11 @@ def config() -> StoreConfig:
     """The preset ``scenario``."""
     return prior_config().override(
         name="scenario",
-        alpha_1=8.38,  # fitted [$]
-        category_shift=0.69,  # fitted
-        gamma_store_0=-1.94,  # fitted
-        gamma_store_1=0.22,  # fitted
-        gamma_store_2=0.00047,  # fitted
+        alpha_1=6.8,  # fitted [$]
+        category_shift=0.6665,  # fitted
+        gamma_store_0=-2.0476,  # fitted
+        gamma_store_1=0.2642,  # fitted
+        gamma_store_2=0.0004192,  # fitted
     )
 
 
@@ -46,14 +46,18 @@ def prior_config() -> StoreConfig:
 def small_config() -> StoreConfig:
     """The preset ``small``: every tenth category, 2,500 products in 30 categories.
 
-    A store of a tenth of the size has lower category counts and store values. Its scalars are
-    fitted to the same figure with units and revenue as published.
+    A store of a tenth of the size has lower category counts and store values, so its scalars
+    are fitted anew to the same figure (units and revenue as published, for 100 customers):
+    ``python -m experiments.fit_scenario_store --preset small``.
     """
     return config().override(
         name="small",
         category_sizes=calibrated.category_sizes()[5::10],
-        category_shift=3.2,
-        gamma_store_0=-1.5,
+        alpha_1=6.8,  # fitted [$]
+        category_shift=3.216,  # fitted
+        gamma_store_0=-2.0155,  # fitted
+        gamma_store_1=0.3091,  # fitted
+        gamma_store_2=0.0004382,  # fitted
     )
 
 

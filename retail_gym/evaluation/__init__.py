@@ -1,0 +1,19 @@
+"""Evaluation: running policies, measuring what happened, comparing with intervals."""
+
+from retail_gym.evaluation.metrics import METRICS, RunMetrics
+from retail_gym.evaluation.rollout import Run, evaluate, simulate
+from retail_gym.evaluation.search import StaticSearch, best_static
+from retail_gym.evaluation.statistics import Interval, bootstrap_mean, paired_difference
+
+__all__ = [
+    "METRICS",
+    "Interval",
+    "Run",
+    "RunMetrics",
+    "StaticSearch",
+    "best_static",
+    "bootstrap_mean",
+    "evaluate",
+    "paired_difference",
+    "simulate",
+]

@@ -1,0 +1,163 @@
+"""Pictures of the studies (matplotlib, no display needed)."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retail_gym.config import atomic_write
+from retail_gym.evaluation.scenarios import FIGURE_8, Comparison
+from retail_gym.policies.high_low import SCENARIOS
+
+if TYPE_CHECKING:
+    import polars as pl
+    from matplotlib.figure import Figure
+
+Floats = NDArray[np.float64]
+
+__all__ = ["plot_elasticities", "plot_landscape", "plot_scenarios"]
+
+_TITLES: Final = {
+    "realised_discount": "Realised discount",
+    "units": "Demand [units]",
+    "revenue": "Revenue [$]",
+    "categories_per_visiting_customer_week": "Categories per buying\ncustomer-week",
+    "retention_3w": "Retention\n(last 3 weeks)",
+}
+_SEGMENTS: Final = ("high price sensitivity", "medium", "low")
+_OURS, _PUBLISHED = "#2a6f97", "#c9ccd1"
+_SHADES = ("#8a3324", "#d08c60", "#f0c9a4")
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    with atomic_write(path) as stream:
+        stream.write(buffer.getvalue())
+    return path
+
+
+def _bars(axis: Any, table: pl.DataFrame, metric: str, offset: float, width: float, **kw: Any) -> None:
+    rows = {row["policy"]: row for row in table.iter_rows(named=True) if row["metric"] == metric}
+    mean = np.array([rows[p]["ours"] for p in SCENARIOS])
+    low = np.array([rows[p]["low"] for p in SCENARIOS])
+    high = np.array([rows[p]["high"] for p in SCENARIOS])
+    axis.bar(
+        np.arange(len(mean)) + offset,
+        mean,
+        width,
+        yerr=np.maximum(np.stack([mean - low, high - mean]), 0.0),
+        error_kw={"lw": 0.8, "capsize": 1.5},
+        **kw,
+    )
+
+
+def plot_scenarios(comparison: Comparison, path: Path) -> Path:
+    """Figure 8(a) redrawn: everybody beside the published bars, and by segment.
+
+    Returns:
+        The path of the picture written.
+    """
+    figure = _figure(12.0, 5.6)
+    axes = figure.subplots(2, len(FIGURE_8))
+    everybody = comparison.table()
+    segments = [comparison.table(s) for s in (1, 2, 3)]
+    ticks = np.arange(len(SCENARIOS))
+    for column, metric in enumerate(FIGURE_8.values()):
+        top, bottom = axes[0, column], axes[1, column]
+        rows = {
+            r["policy"]: r["published"]
+            for r in everybody.iter_rows(named=True)
+            if r["metric"] == metric
+        }
+        top.bar(ticks - 0.2, [rows[p] for p in SCENARIOS], 0.38, color=_PUBLISHED, label="published")
+        _bars(top, everybody, metric, 0.2, 0.38, color=_OURS, label="ours, 95 % interval")
+        top.set_title(_TITLES[metric], fontsize=10)
+        for s, table in enumerate(segments):
+            _bars(bottom, table, metric, 0.26 * (s - 1), 0.25, color=_SHADES[s], label=_SEGMENTS[s])
+        for axis in (top, bottom):
+            axis.set_xticks(ticks, list(SCENARIOS))
+            axis.tick_params(labelsize=8)
+            axis.spines[["top", "right"]].set_visible(False)
+    axes[0, 0].set_ylabel("all customers")
+    axes[1, 0].set_ylabel("by segment")
+    axes[0, 0].legend(fontsize=7, frameon=False, loc="upper left")
+    axes[1, 0].legend(fontsize=7, frameon=False, loc="upper left")
+    figure.suptitle("Policies I-V (paper, Figure 8a)", fontsize=11)
+    return _save(figure, path)
+
+
+def plot_elasticities(
+    elasticity_ui: Floats, quantity_u: Floats, elasticity_u: Floats, path: Path
+) -> Path:
+    """Figure 7 redrawn: elasticities of a sample, and elasticity against expected quantity.
+
+    Args:
+        elasticity_ui: elasticities of sampled customers and products, sorted by their means.
+        quantity_u: expected weekly quantity of one product, per customer.
+        elasticity_u: its elasticity, per customer.
+        path: where the picture goes.
+    """
+    figure = _figure(11.0, 4.6)
+    left, right = figure.subplots(1, 2)
+    image = left.imshow(elasticity_ui, aspect="auto", cmap="viridis", interpolation="nearest")
+    left.set_xlabel("products, by mean elasticity")
+    left.set_ylabel("customers, by mean elasticity")
+    left.set_title("(a) own-price elasticity of demand", fontsize=10)
+    figure.colorbar(image, ax=left)
+    right.scatter(quantity_u, elasticity_u, s=14, alpha=0.6, color=_OURS, linewidths=0)
+    right.set_xscale("log")
+    right.set_xlabel("expected quantity a week, one product (log scale)")
+    right.set_ylabel("elasticity")
+    right.set_title("(b) elasticity against demand, by customer", fontsize=10)
+    right.grid(alpha=0.3)
+    return _save(figure, path)
+
+
+def plot_landscape(tables: dict[str, pl.DataFrame], marks: dict[str, str], path: Path) -> Path:
+    """Return over depth and frequency, one panel a reward.
+
+    Args:
+        tables: reward -> grid with columns depth, frequency, return.
+        marks: reward -> the best of policies I-V under it.
+        path: where the picture goes.
+    """
+    figure = _figure(4.2 * len(tables), 3.9)
+    axes = np.atleast_1d(np.asarray(figure.subplots(1, len(tables)), dtype=object))
+    for axis, (reward, table) in zip(axes, tables.items(), strict=True):
+        grid = table.filter((table["depth"] > 0) & (table["frequency"] > 0))
+        depth = np.unique(grid["depth"].to_numpy())
+        frequency = np.unique(grid["frequency"].to_numpy())
+        values = np.full((frequency.size, depth.size), np.nan)
+        for row in grid.iter_rows(named=True):
+            i, k = np.searchsorted(frequency, row["frequency"]), np.searchsorted(depth, row["depth"])
+            values[i, k] = row["return"]
+        image = axis.pcolormesh(depth, frequency, values, cmap="magma", shading="nearest")
+        figure.colorbar(image, ax=axis)
+        best = grid.row(int(grid["return"].arg_max() or 0), named=True)
+        axis.plot(best["depth"], best["frequency"], "*", ms=13, mfc="white", mec="black", label="best")
+        for name, (d, f) in SCENARIOS.items():
+            chosen = name == marks[reward]
+            axis.text(
+                d, f, name, ha="center", va="center", fontsize=10 if chosen else 8,
+                color="black", weight="bold" if chosen else "normal",
+                bbox={"boxstyle": "round,pad=0.2", "fc": "#ffd166" if chosen else "white", "lw": 0.5},
+            )  # fmt: skip
+        axis.set_title(f"return under {reward}", fontsize=10)
+        axis.set_xlabel("depth")
+        axis.set_ylabel("frequency")
+        axis.legend(loc="lower right", fontsize=7, frameon=True)
+    return _save(figure, path)

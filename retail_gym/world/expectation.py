@@ -1,0 +1,83 @@
+"""Expectations over the decisions of a visit, given prices and the week's noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from retail_gym import rng
+from retail_gym.model.utility import capped_utility
+from retail_gym.model.week import expected_basket
+from retail_gym.world.noise import noise_words, utility
+
+if TYPE_CHECKING:
+    from retail_gym.world.world import World
+
+Floats = NDArray[np.float64]
+
+__all__ = ["ExpectedVisit", "expected_visit"]
+
+
+@dataclass(frozen=True)
+class ExpectedVisit:
+    """What a visit brings, per customer and category; purchases given that j is bought."""
+
+    category_value: Floats  # U, J
+    category_probability: Floats  # U, J
+    units: Floats  # U, J: expected units if the category is bought
+    revenue: Floats  # U, J: expected money if the category is bought [$]
+    discount: Floats  # U, J: expected discount of the line if the category is bought
+    store_value: Floats  # U
+
+
+def expected_visit(
+    world: World,
+    price_i: ArrayLike,
+    *,
+    seed: int,
+    week: int = 0,
+    customers: ArrayLike | None = None,
+    stage: int = rng.Stage.NOISE,
+) -> ExpectedVisit:
+    """Expectations of a visit by each customer under one draw of the week's noise.
+
+    Args:
+        world: the store.
+        price_i: prices [$], shape (I,).
+        seed: episode key of the noise.
+        week: week of the noise.
+        customers: customer numbers, shape (B,); default everybody.
+        stage: stream of the noise; that of simulated weeks by default.
+
+    Returns:
+        Arrays with one row per customer. Work goes customer by customer, so memory stays small.
+
+    Source: paper eq. 4-9.
+    """
+    rows = np.arange(world.n_customers) if customers is None else np.asarray(customers)
+    price = np.asarray(price_i, dtype=np.float64)
+    log_price, off = np.log(price), 1.0 - price / world.base_price
+    cap = world.cap_reference.cap(log_price)
+    start = world.category_start
+    parts: list[tuple[Floats, ...]] = []
+    for u in rows:
+        row = np.array([u])
+        word = noise_words(world, seed, week, row, stage)
+        basket = expected_basket(
+            capped_utility(utility(world, row, word, log_price), cap),
+            category_sizes=world.category_sizes,
+            gamma_cate_0_j=world.gamma_cate_0,
+            gamma_cate_1_j=world.gamma_cate_1,
+            gamma_prod_0_i=world.gamma_prod_0,
+            gamma_prod_1_ui=world.gamma_prod_1[row],
+        )
+        chosen = basket.product_probability_ui
+        bought = chosen * basket.quantity_ui
+        sums = (np.add.reduceat(x, start, axis=1) for x in (bought, bought * price, chosen * off))
+        parts.append(
+            (basket.category_value_uj, basket.category_probability_uj, *sums, basket.store_value_u)
+        )
+    return ExpectedVisit(*(np.concatenate(column) for column in zip(*parts, strict=True)))
