@@ -22,6 +22,7 @@ STEP = 1e-5  # relative price change of the finite difference
 
 
 def main() -> None:
+    """Run the study from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--preset", default="calibrated")
     parser.add_argument("--world-seed", type=int, default=0)

@@ -112,7 +112,6 @@ def fit_scenario(
     best: dict[str, float] = {"error": np.inf}
     # shift, gamma_store_0, gamma_store_1, 1000 gamma_store_2 (the last brought to scale)
     x0 = np.array([3.2, -1.8, 0.28, 0.47] if preset == "small" else [0.69, -1.94, 0.22, 0.47])
-    start = None
     for alpha_1 in tqdm(alphas, desc="price level"):
         stores: list[dict[str, Store]] = []
         for seed in worlds:
@@ -212,6 +211,7 @@ def confirm_calibrated(scalars: dict[str, float], worlds: list[int]) -> dict[str
 
 
 def main() -> None:
+    """Run the study from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--preset", choices=("scenario", "small", "calibrated"), default="scenario")
     parser.add_argument("--worlds", type=int, nargs="+", default=list(range(5)))

@@ -20,6 +20,7 @@ REWARDS = ("revenue", "margin", "retention", "balanced")
 
 
 def main() -> None:
+    """Run the study from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--preset", default="scenario")
     parser.add_argument("--seeds", type=int, default=2)
@@ -42,7 +43,12 @@ def main() -> None:
             reward=reward,
             workers=args.workers,
         )
-        means = dict(runs.group_by("policy", maintain_order=True).mean().select("policy", "return").iter_rows())
+        means = dict(
+            runs.group_by("policy", maintain_order=True)
+            .mean()
+            .select("policy", "return")
+            .iter_rows()
+        )
         tables[reward] = found.table
         marks[reward] = max(means, key=lambda name: means[name])
         summary[reward] = {

@@ -14,6 +14,7 @@ from retail_gym.cli import app, main
 
 
 def run() -> None:
+    """Run the study from the command line."""
     arguments = sys.argv[1:]
     if "--out" not in arguments:
         arguments += ["--out", "results/scenarios"]

@@ -116,14 +116,14 @@ def scenarios(
 @app.command()
 def simulate(
     preset: Annotated[str, typer.Argument(help="Preset, .toml or .npz file.")] = "scenario",
-    policy: Annotated[
-        str, typer.Option(help="Member of the zoo, or DEPTH,FREQUENCY.")
-    ] = "III",
+    policy: Annotated[str, typer.Option(help="Member of the zoo, or DEPTH,FREQUENCY.")] = "III",
     weeks: Annotated[int, typer.Option(min=1)] = 53,
     seed: Annotated[int, typer.Option(min=0, help="Luck.")] = 0,
     world_seed: Annotated[int, typer.Option(min=0, help="Store.")] = 0,
     customers: Annotated[int | None, typer.Option(min=1, help="Number of customers.")] = None,
-    reward: Annotated[str, typer.Option(help="revenue, margin, retention or balanced.")] = "revenue",
+    reward: Annotated[
+        str, typer.Option(help="revenue, margin, retention or balanced.")
+    ] = "revenue",
     out: Annotated[
         Path | None, typer.Option(help="Write every purchase line (.parquet or .csv).")
     ] = None,
@@ -149,7 +149,10 @@ def simulate(
     if as_json:
         typer.echo(json.dumps(run.metrics, indent=2))
     else:
-        _table([[k, f"{v:,.4f}".rstrip("0").rstrip(".")] for k, v in run.metrics.items()], ["figure", "value"])
+        _table(
+            [[k, f"{v:,.4f}".rstrip("0").rstrip(".")] for k, v in run.metrics.items()],
+            ["figure", "value"],
+        )
     if out is not None and run.transactions is not None:
         with atomic_write(out) as stream:
             if out.suffix == ".csv":
@@ -171,8 +174,9 @@ def conformance(
 ) -> None:
     """Check the equations, or a whole simulated store, against numbers from elsewhere."""
     from retail_gym import conformance as suite
+    from retail_gym.world.storage import read_arrays
 
-    arrays = suite.read_arrays(file)
+    arrays = read_arrays(file)
     if market is not None:
         from tqdm import tqdm
 
@@ -206,7 +210,7 @@ def info(
     as_json: AsJson = False,
 ) -> None:
     """List what there is, or describe one store."""
-    import retail_gym
+    from retail_gym import __version__
     from retail_gym.envs.rewards import REWARDS
     from retail_gym.kernels import KERNELS
     from retail_gym.policies import ZOO
@@ -216,7 +220,7 @@ def info(
     facts: dict[str, Any]
     if preset is None:
         facts = {
-            "version": retail_gym.__version__,
+            "version": __version__,
             "ids": list(IDS),
             "presets": preset_names(),
             "policies": [*ZOO, "DEPTH,FREQUENCY"],

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
+import errno
 import hashlib
 import json
 import math
@@ -19,6 +20,8 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
+
+import numpy as np
 
 __all__ = [
     "atomic_write",
@@ -58,30 +61,27 @@ def check_int(what: str, value: object, low: int, high: int | None = None) -> in
     Raises:
         ValueError: if it is not a whole number in the range.
     """
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        number = math.nan
-    if isinstance(value, bool) or number != number // 1 or math.isinf(number):
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole and not (isinstance(value, float | np.floating) and float(value).is_integer()):
         raise ValueError(f"{what} must be a whole number, got {value!r}")
+    number = int(value)  # type: ignore[call-overload]
     if number < low or (high is not None and number > high):
         upper = "" if high is None else f" and at most {high}"
         raise ValueError(f"{what} must be at least {low}{upper}, got {value!r}")
     return int(number)
 
 
-def check_finite(
-    what: str, value: object, low: float = -math.inf, high: float = math.inf
-) -> float:
+def check_finite(what: str, value: object, low: float = -math.inf, high: float = math.inf) -> float:
     """Return ``value`` as a finite float within [low, high], or refuse it.
 
     Raises:
         ValueError: if it is not a finite number in the range.
     """
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise ValueError(f"{what} must be a number, got {value!r}") from None
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if not isinstance(value, int | float | np.integer | np.floating) or isinstance(value, bool):
+        raise ValueError(f"{what} must be a number, got {value!r}")
+    number = float(value)
     if not math.isfinite(number) or not low <= number <= high:
         bounds = f" in [{low:g}, {high:g}]" if (low, high) != (-math.inf, math.inf) else ""
         raise ValueError(f"{what} must be a finite number{bounds}, got {value!r}")
@@ -142,7 +142,7 @@ def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise FileNotFoundError(f"no configuration file at {file}") from None
+        raise FileNotFoundError(errno.ENOENT, f"no configuration file at {file}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{file} is not a valid TOML file: {error}") from None
 

@@ -6,10 +6,9 @@ and compares; ``--market FILE.json`` simulates a whole store and compares its fi
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,8 +33,15 @@ from retail_gym.world.world import World
 
 Floats = NDArray[np.float64]
 
-__all__ = ["Check", "check_equations", "check_market", "equations", "read_arrays"]
+__all__ = ["Check", "check_equations", "check_market", "equations", "read_market"]
 
+#: Arrays that an equation file must hold.
+INPUTS: Final = (
+    "category_sizes", "beta_x", "beta_z", "beta_u", "beta_i", "c", "Z", "base_price",
+    "gamma_cate_0", "gamma_cate_1", "gamma_store_0", "gamma_store_1", "gamma_store_2", "theta",
+    "gamma_prod_0", "gamma_prod_1", "clip_percentile", "lowest_price", "X", "eps", "discount",
+    "coupon", "previous_visit", "previous_visit_probability", "marketing_feature",
+)  # fmt: skip
 TOLERANCE: Final = 1e-9  # times (|expected| + mean |expected|)
 SIGMAS: Final = 4.0  # standard errors, and
 SHARE: Final = 0.015  # of the expected value: a market figure fails beyond both
@@ -52,23 +58,6 @@ class Check:
     passed: bool
 
 
-def read_arrays(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read the arrays of an ``.npz`` file.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is damaged or no ``.npz`` file.
-    """
-    file = Path(path)
-    if not file.is_file():
-        raise FileNotFoundError(f"no file at {file}")
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError, KeyError) as error:
-        raise ValueError(f"{file} is damaged or not an .npz file of arrays ({error})") from None
-
-
 def equations(arrays: Mapping[str, Any]) -> dict[str, Floats]:
     """Every output of an equation file from its inputs, through ``retail_gym.model``.
 
@@ -81,16 +70,10 @@ def equations(arrays: Mapping[str, Any]) -> dict[str, Floats]:
     Raises:
         ValueError: if an input is missing.
     """
-    needed = (
-        "category_sizes beta_x beta_z beta_u beta_i c Z base_price gamma_cate_0 gamma_cate_1 "
-        "gamma_store_0 gamma_store_1 gamma_store_2 theta gamma_prod_0 gamma_prod_1 "
-        "clip_percentile lowest_price X eps discount coupon previous_visit "
-        "previous_visit_probability marketing_feature"
-    ).split()
-    missing = [name for name in needed if name not in arrays]
+    missing = [name for name in INPUTS if name not in arrays]
     if missing:
         raise ValueError(f"the equation file lacks {', '.join(missing)}")
-    a: dict[str, Floats] = {name: np.asarray(arrays[name]) for name in needed}
+    a: dict[str, Floats] = {name: np.asarray(arrays[name]) for name in INPUTS}
     sizes = a["category_sizes"].astype(np.int64)
     gamma_store_0, gamma_store_1, gamma_store_2 = (
         float(a[f"gamma_store_{k}"].reshape(-1)[0]) for k in range(3)
@@ -238,7 +221,7 @@ def read_market(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     file = Path(path)
     if not file.is_file():
-        raise FileNotFoundError(f"no file at {file}")
+        raise FileNotFoundError(errno.ENOENT, f"no file at {file}")
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

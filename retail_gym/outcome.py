@@ -141,8 +141,11 @@ class WeekOutcome:
         }
 
     def transactions(self) -> pl.DataFrame:
-        """The lines as a table: week, customer, category, product, quantity, unit_price [$],
-        discount (share of the base price), revenue [$]."""
+        """The lines as a table.
+
+        Columns: week, customer, category, product, quantity, unit_price [$], discount (share of
+        the base price), revenue [$].
+        """
         import polars as pl
 
         return pl.DataFrame(

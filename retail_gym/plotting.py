@@ -50,7 +50,9 @@ def _save(figure: Figure, path: Path) -> Path:
     return path
 
 
-def _bars(axis: Any, table: pl.DataFrame, metric: str, offset: float, width: float, **kw: Any) -> None:
+def _bars(
+    axis: Any, table: pl.DataFrame, metric: str, offset: float, width: float, **kw: Any
+) -> None:
     rows = {row["policy"]: row for row in table.iter_rows(named=True) if row["metric"] == metric}
     mean = np.array([rows[p]["ours"] for p in SCENARIOS])
     low = np.array([rows[p]["low"] for p in SCENARIOS])
@@ -83,7 +85,9 @@ def plot_scenarios(comparison: Comparison, path: Path) -> Path:
             for r in everybody.iter_rows(named=True)
             if r["metric"] == metric
         }
-        top.bar(ticks - 0.2, [rows[p] for p in SCENARIOS], 0.38, color=_PUBLISHED, label="published")
+        top.bar(
+            ticks - 0.2, [rows[p] for p in SCENARIOS], 0.38, color=_PUBLISHED, label="published"
+        )
         _bars(top, everybody, metric, 0.2, 0.38, color=_OURS, label="ours, 95 % interval")
         top.set_title(_TITLES[metric], fontsize=10)
         for s, table in enumerate(segments):
@@ -143,12 +147,17 @@ def plot_landscape(tables: dict[str, pl.DataFrame], marks: dict[str, str], path:
         frequency = np.unique(grid["frequency"].to_numpy())
         values = np.full((frequency.size, depth.size), np.nan)
         for row in grid.iter_rows(named=True):
-            i, k = np.searchsorted(frequency, row["frequency"]), np.searchsorted(depth, row["depth"])
+            i, k = (
+                np.searchsorted(frequency, row["frequency"]),
+                np.searchsorted(depth, row["depth"]),
+            )
             values[i, k] = row["return"]
         image = axis.pcolormesh(depth, frequency, values, cmap="magma", shading="nearest")
         figure.colorbar(image, ax=axis)
         best = grid.row(int(grid["return"].arg_max() or 0), named=True)
-        axis.plot(best["depth"], best["frequency"], "*", ms=13, mfc="white", mec="black", label="best")
+        axis.plot(
+            best["depth"], best["frequency"], "*", ms=13, mfc="white", mec="black", label="best"
+        )
         for name, (d, f) in SCENARIOS.items():
             chosen = name == marks[reward]
             axis.text(

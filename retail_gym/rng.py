@@ -176,7 +176,7 @@ def second_word(word: Words) -> Words:
 
 def uniform(word: Words) -> Floats:
     """Uniform in (0, 1): (word + 1/2) / 2**32, never 0 or 1."""
-    return (np.asarray(word) + 0.5) * 2.0**-32
+    return (np.asarray(word, dtype=np.float64) + 0.5) * 2.0**-32
 
 
 # --- Laws over the byte sum ------------------------------------------------------------------

@@ -43,7 +43,7 @@ class DepthFrequency:
     def __init__(self, segments: int = 1) -> None:
         self.segments = segments
         high = np.tile(np.array([MAX_DEPTH, MAX_FREQUENCY], dtype=np.float32), segments)
-        self.space = spaces.Box(np.zeros_like(high), high, dtype=np.float32)
+        self.space: spaces.Box[np.float32] = spaces.Box(np.zeros_like(high), high, dtype=np.float32)
 
     def decode(self, action: Any) -> Decision:
         """Turn an action into plans.
@@ -69,7 +69,7 @@ class DepthFrequency:
                 np.array([plan.frequency for plan in action]),
             )
         # Float32 numbers as their users mean them: 0.6, not 0.60000002.
-        value = np.round(self.check(action).astype(np.float64), 6)
+        value = np.asarray(np.round(self.check(action).astype(np.float64), 6), dtype=np.float64)
         depth, frequency = value[0::2], value[1::2]
         plans = [PromotionPlan.high_low(d, f) for d, f in zip(depth, frequency, strict=True)]
         return Decision(plans, depth, frequency)

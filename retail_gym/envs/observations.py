@@ -20,7 +20,7 @@ __all__ = ["Observation", "SegmentAggregates"]
 class Observation(Protocol):
     """Owns the space, the names and the values of what the agent sees."""
 
-    space: spaces.Box
+    space: spaces.Box[np.float32]
     names: list[str]
 
     def initial(self) -> Floats32:
@@ -86,7 +86,7 @@ class SegmentAggregates:
         ]
         self._start = np.array([x for _ in segments for _, _, x in _FIELDS] + [0.0])
         top = np.array([*high, 1.0], dtype=np.float32)
-        self.space = spaces.Box(np.zeros_like(top), top, dtype=np.float32)
+        self.space: spaces.Box[np.float32] = spaces.Box(np.zeros_like(top), top, dtype=np.float32)
 
     def initial(self) -> Floats32:
         """Week 0: nothing sold, no discounts, visit and active share 1."""
@@ -97,7 +97,9 @@ class SegmentAggregates:
         n, lines = self._size.size, outcome.lines
         segment_u, segment_l = outcome.segment_of_customer, outcome.line_segment
 
-        def count(index: NDArray[np.int64], weights: NDArray[np.float64] | None) -> NDArray[np.float64]:
+        def count(
+            index: NDArray[np.int64], weights: NDArray[np.float64] | None
+        ) -> NDArray[np.float64]:
             return np.bincount(index, weights=weights, minlength=n).astype(np.float64)
 
         n_lines = count(segment_l, None)

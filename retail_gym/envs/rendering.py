@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +39,7 @@ def dashboard(history: Sequence[dict[str, float]], store: str, horizon: int) -> 
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(SIZE[1] / _DPI, SIZE[0] / _DPI), dpi=_DPI, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)
     week = [row["week"] for row in history]
     total = sum(row["reward"] for row in history)
     figure.suptitle(f"{store}: week {len(history)} of {horizon}, return {total:.2f}", fontsize=11)

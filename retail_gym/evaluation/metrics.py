@@ -67,7 +67,7 @@ class RunMetrics:
         group_l = self._group_u[outcome.lines.customer]
 
         def total(values: NDArray[np.float64]) -> NDArray[np.float64]:
-            return np.bincount(group_l, weights=values, minlength=n)
+            return np.bincount(group_l, weights=values, minlength=n).astype(np.float64)
 
         quantity = outcome.lines.quantity.astype(np.float64)
         lines = total(np.ones_like(quantity))
@@ -77,9 +77,7 @@ class RunMetrics:
         self._sum["units"] += total(quantity)
         self._sum["revenue"] += total(outcome.line_revenue)
         self._sum["margin"] += total(outcome.line_margin)
-        self._sum["discount_spend"] += total(
-            quantity * (outcome.base_price - outcome.unit_price)
-        )
+        self._sum["discount_spend"] += total(quantity * (outcome.base_price - outcome.unit_price))
         self._sum["line_discount"] += total(outcome.line_discount)
         self._sum["lines"] += lines
         self._sum["visits"] += np.bincount(
@@ -103,7 +101,9 @@ class RunMetrics:
         customer_weeks = self._size * weeks
 
         def share(active: NDArray[np.bool_]) -> NDArray[np.float64]:
-            return np.bincount(self._group_u, weights=active.astype(float), minlength=n) / self._size
+            return (
+                np.bincount(self._group_u, weights=active.astype(float), minlength=n) / self._size
+            )
 
         columns = {
             "units": s["units"],

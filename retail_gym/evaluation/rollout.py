@@ -83,7 +83,7 @@ def play(env: RetailPricingEnv, policy: Policy, seed: int) -> Iterator[tuple[Wee
     """
     observation, _ = env.reset(seed=seed)
     reset_policy(policy, seed)
-    size = env.action_space.shape[0]
+    size = 2 * len(env.segments)
     for week in range(1, env.horizon + 1):
         action = policy(observation, week)
         if not isinstance(action, PromotionPlan | list | tuple):

@@ -16,6 +16,8 @@ from retail_gym.evaluation.metrics import METRICS
 from retail_gym.evaluation.rollout import Job, run_jobs
 from retail_gym.evaluation.statistics import bootstrap_mean
 from retail_gym.policies.high_low import SCENARIOS, scenario
+from retail_gym.world.presets import load_config
+from retail_gym.world.storage import config_to_json
 
 if TYPE_CHECKING:
     import polars as pl
@@ -76,7 +78,7 @@ class Comparison:
         return self.runs["policy"].unique(maintain_order=True).to_list()
 
     def world_means(self) -> dict[int, dict[str, dict[str, float]]]:
-        """world -> policy -> figure -> mean over the luck seeds, everybody."""
+        """World -> policy -> figure -> mean over the luck seeds, everybody."""
         import polars as pl
 
         means = (
@@ -122,10 +124,11 @@ class Comparison:
                         "difference": None if target is None else interval.mean / target - 1.0,
                     }
                 )
-        return pl.DataFrame(rows, schema_overrides={"published": pl.Float64, "difference": pl.Float64})
+        optional = {"published": pl.Float64, "difference": pl.Float64}
+        return pl.DataFrame(rows, schema_overrides=optional)
 
     def orderings(self) -> dict[str, bool]:
-        """The figure's qualitative findings, each true or false in the mean over worlds."""
+        """Qualitative findings of the figure, each true or false in the mean over worlds."""
         worlds = self.world_means().values()
 
         def mean(metric: str) -> dict[str, float]:
@@ -176,11 +179,22 @@ def compare_scenarios(
     """
     import polars as pl
 
+    from retail_gym import __version__
+
     luck: Sequence[int] = list(seeds)
     frames = []
     for world in worlds:
-        spec = [str(preset), world, luck, weeks, segments, env_kwargs, sorted(SCENARIOS)]
-        kept = None if cache is None else cache / f"world-{world}-{_version()}-{stable_hash(spec)}.parquet"
+        spec = [
+            __version__,
+            config_to_json(load_config(preset)),
+            world,
+            luck,
+            weeks,
+            segments,
+            env_kwargs,
+            sorted(SCENARIOS),
+        ]
+        kept = None if cache is None else cache / f"world-{world}-{stable_hash(spec)}.parquet"
         if kept is not None and kept.exists():
             frames.append(pl.read_parquet(kept))
             continue
@@ -197,9 +211,3 @@ def compare_scenarios(
                 frame.write_parquet(stream)
         frames.append(frame)
     return Comparison(pl.concat(frames, how="diagonal_relaxed"))
-
-
-def _version() -> str:
-    import retail_gym
-
-    return retail_gym.__version__.replace("+", "-")

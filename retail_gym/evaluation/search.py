@@ -61,9 +61,7 @@ def best_static(
     """
     import polars as pl
 
-    points = {
-        (d, f) if d > 0 and f > 0 else (0.0, 0.0): None for d in depths for f in frequencies
-    }
+    points = {(d, f) if d > 0 and f > 0 else (0.0, 0.0): None for d in depths for f in frequencies}
     policies = {f"{d:g},{f:g}": HighLow(d, f) for d, f in points}
     runs = evaluate(env, policies, weeks, seeds, workers=workers, progress=progress, **env_kwargs)
     means = runs.group_by("policy", maintain_order=True).mean().drop("seed")

@@ -36,7 +36,7 @@ def base_price(
     Source: paper eq. 16, state 0; the floor is upstream's.
     """
     observed = np.asarray(alpha_0_i, dtype=np.float64)
-    return np.maximum(observed + np.asarray(alpha_1) * np.asarray(z_i), lowest_price)
+    return np.asarray(np.maximum(observed + np.asarray(alpha_1) * np.asarray(z_i), lowest_price))
 
 
 def discount_state(
@@ -93,7 +93,7 @@ def price(base_price_i: ArrayLike, discount_i: ArrayLike, lowest_price: ArrayLik
     Source: paper eq. 16.
     """
     off = np.asarray(discount_i, dtype=np.float64)
-    return np.maximum((1.0 - off) * np.asarray(base_price_i), lowest_price)
+    return np.asarray(np.maximum((1.0 - off) * np.asarray(base_price_i), lowest_price))
 
 
 def price_paid(price_i: ArrayLike, coupon_u: ArrayLike) -> Floats:
@@ -110,7 +110,8 @@ def price_paid(price_i: ArrayLike, coupon_u: ArrayLike) -> Floats:
 
     Source: upstream's and AgentSim's store-wide coupon; no floor is applied again.
     """
-    return (1.0 - np.asarray(coupon_u, dtype=np.float64))[:, None] * np.asarray(price_i)[None, :]
+    kept = 1.0 - np.asarray(coupon_u, dtype=np.float64)
+    return np.asarray(kept[:, None] * np.asarray(price_i)[None, :])
 
 
 def discount_state_probability(a01: ArrayLike, a11: ArrayLike) -> Floats:

@@ -29,7 +29,7 @@ def product_probability(
     Source: paper eq. 4.
     """
     value_ui = np.repeat(np.asarray(category_value_uj), np.asarray(category_sizes), axis=-1)
-    return np.exp(np.asarray(utility_ui) - value_ui)
+    return np.asarray(np.exp(np.asarray(utility_ui) - value_ui))
 
 
 def choose_product(utility_k: ArrayLike, uniform: float) -> int:

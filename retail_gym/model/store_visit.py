@@ -53,7 +53,7 @@ def marketing_feature(
     Source: paper eq. 19; the coupon term is AgentSim's ("hfhd").
     """
     mean_discount = np.asarray(discount_i, dtype=np.float64).mean(axis=-1)
-    return np.asarray(marketing_scale) * (mean_discount + np.asarray(last_coupon_u))
+    return np.asarray(marketing_scale * (mean_discount + np.asarray(last_coupon_u)))
 
 
 def store_utility(
@@ -122,4 +122,5 @@ def visit_probability(
     Source: paper eq. 10.
     """
     theta = np.asarray(theta_u, dtype=np.float64)
-    return (1.0 - theta) * np.asarray(propensity_u) + theta * np.asarray(previous_probability_u)
+    now, before = np.asarray(propensity_u), np.asarray(previous_probability_u)
+    return np.asarray((1.0 - theta) * now + theta * before)

@@ -26,7 +26,7 @@ def price_sensitivity(c: ArrayLike, beta_u: ArrayLike, beta_i: ArrayLike) -> Flo
     Source: paper eq. 18.
     """
     customer = np.asarray(c, dtype=np.float64) * np.asarray(beta_u, dtype=np.float64)
-    return customer[:, None] * np.asarray(beta_i, dtype=np.float64)[None, :]
+    return np.asarray(customer[:, None] * np.asarray(beta_i, dtype=np.float64)[None, :])
 
 
 def product_utility(
@@ -58,7 +58,7 @@ def product_utility(
     Source: paper eq. 17; eq. 2 with the quality term written out, eq. 1 with W = log P.
     """
     # One sum, left to right, in two buffers: this is the hot loop of the reference kernel.
-    utility = np.multiply(beta_x_ui, x_ui, dtype=np.float64)
+    utility: Floats = np.multiply(beta_x_ui, x_ui, dtype=np.float64)
     term = np.multiply(beta_z_ui, z_i, dtype=np.float64)
     utility += term
     utility += np.multiply(beta_w_ui, log_price_ui, out=term)

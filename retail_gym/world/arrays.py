@@ -14,6 +14,7 @@ from retail_gym.config import check_choice, check_finite
 from retail_gym.model.price import base_price
 from retail_gym.model.utility import price_sensitivity
 from retail_gym.world.noise import features, noise, noise_words
+from retail_gym.world.priors import Beta
 from retail_gym.world.reference import CapReference, cap_reference_of_arrays
 from retail_gym.world.store_config import MARKETING, PromotionPlan
 from retail_gym.world.world import World
@@ -98,9 +99,7 @@ def world_from_arrays(
     promotion = PromotionPlan.none()
     if "discount_alpha_beta" in value:
         a, b = value["discount_alpha_beta"]
-        promotion = PromotionPlan(
-            value.get("a01"), value.get("a11"), {"kind": "beta", "a": float(a), "b": float(b)}
-        )  # type: ignore[arg-type]
+        promotion = PromotionPlan(value.get("a01"), value.get("a11"), Beta(float(a), float(b)))
 
     def pairs(key: str) -> NDArray[np.float32] | None:
         return value[key].astype(np.float32) if key in value else None

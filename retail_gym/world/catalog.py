@@ -59,10 +59,10 @@ def draw_catalog(config: StoreConfig, seed: int) -> Catalog:
     n_products, n_categories = config.n_products, len(config.category_sizes)
 
     def scalar(symbol: str) -> float:
-        return float(draw_vector(getattr(config, symbol), seed, symbol, 1)[0])
+        return float(draw_vector(config.prior(symbol), seed, symbol, 1)[0])
 
     def vector(symbol: str, n: int) -> Floats:
-        return draw_vector(getattr(config, symbol), seed, symbol, n)
+        return draw_vector(config.prior(symbol), seed, symbol, n)
 
     if config.quality_scope == "product":
         mean, sd = vector("quality_mean", n_products), vector("quality_sd", n_products)

@@ -52,9 +52,7 @@ def noise(word: NDArray[np.uint32], loc: float, scale: float) -> Floats:
     return loc + scale * rng.gumbel(rng.second_word(word))
 
 
-def utility(
-    world: World, rows: Rows, word: NDArray[np.uint32], log_price_i: ArrayLike
-) -> Floats:
+def utility(world: World, rows: Rows, word: NDArray[np.uint32], log_price_i: ArrayLike) -> Floats:
     """Utilities of some customers before the cap.
 
     Args:

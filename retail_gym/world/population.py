@@ -65,8 +65,7 @@ def draw_coefficients(
         return rng.words(key, hashed)
 
     def draw(symbol: str) -> Floats32:
-        prior: Prior = getattr(config, symbol)
-        return prior.from_words(word(symbol)).astype(np.float32)
+        return config.prior(symbol).from_words(word(symbol)).astype(np.float32)
 
     persistent = config.features == "persistent"
     return Coefficients(

@@ -233,7 +233,7 @@ def truncated_normal_quantile(
     u = np.where(mirror, 1.0 - u, u)
     p_a, p_b = special.ndtr(a), special.ndtr(b)
     z = np.clip(special.ndtri(p_a + u * (p_b - p_a)), a, b)
-    return np.clip(mean + sd * np.where(mirror, -z, z), low, high)
+    return np.asarray(np.clip(mean + sd * np.where(mirror, -z, z), low, high))
 
 
 _KINDS: dict[str, Callable[..., Prior]] = {

@@ -119,7 +119,7 @@ def draw_cap_reference(config: StoreConfig, seed: int, catalog: Catalog) -> CapR
         + pairs.beta_z * catalog.z[product]
         + noise(word, config.eps.loc, config.eps.scale)
     )
-    slope = config.c * draw_customers(config.beta_u, seed, "beta_u", customer)
+    slope = config.c * draw_customers(config.prior("beta_u"), seed, "beta_u", customer)
     return CapReference(config.clip_percentile, product, level, slope * catalog.beta_i[product])
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import zipfile
@@ -24,6 +26,7 @@ __all__ = [
     "config_from_mapping",
     "config_to_json",
     "load_world",
+    "read_arrays",
     "save_world",
 ]
 
@@ -57,13 +60,35 @@ def config_from_mapping(table: dict[str, Any]) -> StoreConfig:
     if isinstance(values.get("promotion"), dict):
         plan = {key: values["promotion"].get(key) for key in ("a01", "a11", "depth")}
         values["promotion"] = PromotionPlan(**plan)
-    for item in fields(StoreConfig):
-        if item.metadata.get("prior") and item.name in values:
-            values[item.name] = as_prior(item.name, values[item.name])
+    for name in {*StoreConfig.prior_names()} & values.keys():
+        values[name] = as_prior(name, values[name])
     try:
         return StoreConfig(**values)
     except TypeError as error:
         raise ValueError(f"incomplete store configuration: {error}") from None
+
+
+def read_arrays(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read every array of an ``.npz`` file; nothing in it is unpickled.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is damaged or no ``.npz`` file.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise FileNotFoundError(errno.ENOENT, f"no file at {file}")
+    try:
+        # Opened here: NumPy leaves its own handle open where the archive is damaged.
+        with file.open("rb") as stream, zipfile.ZipFile(stream) as archive:
+            return {
+                name.removesuffix(".npy"): np.lib.format.read_array(
+                    io.BytesIO(archive.read(name)), allow_pickle=False
+                )
+                for name in archive.namelist()
+            }
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, OSError) as error:
+        raise ValueError(f"{file} is damaged or not an .npz file of arrays ({error})") from None
 
 
 def save_world(world: World, path: str | os.PathLike[str]) -> Path:
@@ -94,15 +119,7 @@ def save_world(world: World, path: str | os.PathLike[str]) -> Path:
 def load_world(path: str | os.PathLike[str]) -> World:
     """Read a world written by :func:`save_world`."""
     file = Path(path)
-    if not file.is_file():
-        raise FileNotFoundError(f"no world at {file}: save one with World.save(path)")
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            content = {name: archive[name] for name in archive.files}
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, OSError) as error:
-        raise ValueError(
-            f"{file} is damaged or not an .npz file ({error}). Save the world again"
-        ) from None
+    content = read_arrays(file)
     try:
         header = json.loads(str(content.pop("header")[()]))
         found = (header.pop("format"), header.pop("schema_version"))

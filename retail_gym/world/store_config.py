@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 import numpy as np
@@ -18,7 +18,7 @@ from retail_gym.config import check_choice, check_finite, check_int
 from retail_gym.model.price import discount_state_probability
 from retail_gym.world.priors import Beta, Gumbel, Prior, as_prior
 
-__all__ = ["CONCENTRATION", "FEATURES", "Law", "MARKETING", "PromotionPlan", "StoreConfig"]
+__all__ = ["CONCENTRATION", "FEATURES", "MARKETING", "Law", "PromotionPlan", "StoreConfig"]
 
 #: a + b of the Beta laws of a (depth, frequency) policy: Appendix B's policies I-V all have it.
 CONCENTRATION: Final = 100.0
@@ -86,8 +86,11 @@ class PromotionPlan:
     def __repr__(self) -> str:
         if self.depth is None:
             return "PromotionPlan.none()"
-        laws = [f"<{x.size} values>" if isinstance(x, np.ndarray) else x for x in (self.a01, self.a11)]
-        return f"PromotionPlan(a01={laws[0]}, a11={laws[1]}, depth={self.depth})"
+        a01, a11 = (
+            f"<{law.size} values>" if isinstance(law, np.ndarray) else law
+            for law in (self.a01, self.a11)
+        )
+        return f"PromotionPlan(a01={a01}, a11={a11}, depth={self.depth})"
 
     @property
     def mean_depth(self) -> float:
@@ -142,8 +145,8 @@ class PromotionPlan:
         return cls(share, share, Beta(CONCENTRATION * depth, CONCENTRATION * (1.0 - depth)))
 
 
-def _prior() -> Any:
-    return field(metadata={"prior": True})
+#: A prior, or a number: a constant. Fields of this type hold a Prior once constructed.
+PriorLike = Prior | float
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,29 +163,29 @@ class StoreConfig:
     name: str
     category_sizes: tuple[int, ...]  # J: products in each category
     # Store visit, section 3.4
-    gamma_store_0: Prior = _prior()  # base utility
-    gamma_store_1: Prior = _prior()  # weight of last visit's store value
-    gamma_store_2: Prior = _prior()  # weight of the marketing feature
-    theta: Prior = _prior()  # u: inertia of the visit probability, [0, 1)
+    gamma_store_0: PriorLike  # base utility
+    gamma_store_1: PriorLike  # weight of last visit's store value
+    gamma_store_2: PriorLike  # weight of the marketing feature
+    theta: PriorLike  # u: inertia of the visit probability, [0, 1)
     # Category choice, section 3.3
-    gamma_cate_0: Prior = _prior()  # j: base utility
-    gamma_cate_1: Prior = _prior()  # j: weight of the category value
+    gamma_cate_0: PriorLike  # j: base utility
+    gamma_cate_1: PriorLike  # j: weight of the category value
     # Product utility, section 3.1
-    beta_x: Prior = _prior()  # u, i: sensitivity to features X
-    beta_z: Prior = _prior()  # u, i: sensitivity to quality Z
-    beta_u: Prior = _prior()  # u: customer factor of price sensitivity
-    beta_i: Prior = _prior()  # i: product factor of price sensitivity
+    beta_x: PriorLike  # u, i: sensitivity to features X
+    beta_z: PriorLike  # u, i: sensitivity to quality Z
+    beta_u: PriorLike  # u: customer factor of price sensitivity
+    beta_i: PriorLike  # i: product factor of price sensitivity
     c: float  # scale of price sensitivity
     eps: Gumbel  # u, i, week: noisy intercept
     # Prices, section 3.5
-    alpha_0: Prior = _prior()  # i: observed price component [$]
-    alpha_1: Prior = _prior()  # price weight of quality [$]
-    quality_mean: Prior = _prior()  # i (or j): location of Z before truncation at 0
-    quality_sd: Prior = _prior()  # i (or j): scale of Z before truncation at 0
+    alpha_0: PriorLike  # i: observed price component [$]
+    alpha_1: PriorLike  # price weight of quality [$]
+    quality_mean: PriorLike  # i (or j): location of Z before truncation at 0
+    quality_sd: PriorLike  # i (or j): scale of Z before truncation at 0
     lowest_price: float  # [$]
     # Quantity, section 3.2
-    gamma_prod_0: Prior = _prior()  # i: baseline log rate
-    gamma_prod_1: Prior = _prior()  # u, i: weight of utility
+    gamma_prod_0: PriorLike  # i: baseline log rate
+    gamma_prod_1: PriorLike  # u, i: weight of utility
     # Switches
     promotion: PromotionPlan  # the store's own discounts
     marketing: str  # one of MARKETING
@@ -197,9 +200,8 @@ class StoreConfig:
         def put(name: str, value: Any) -> None:
             object.__setattr__(self, name, value)
 
-        for item in fields(self):
-            if item.metadata.get("prior"):
-                put(item.name, as_prior(item.name, getattr(self, item.name)))
+        for name in self.prior_names():
+            put(name, as_prior(name, getattr(self, name)))
         put("eps", as_prior("eps", self.eps))
         if not isinstance(self.eps, Gumbel):
             raise ValueError(f"eps must be a Gumbel prior (the choice model's noise), {self.eps!r}")
@@ -220,9 +222,19 @@ class StoreConfig:
         check_choice("marketing", self.marketing, MARKETING)
         check_choice("features", self.features, FEATURES)
         check_choice("quality_scope", self.quality_scope, ("product", "category"))
-        low, high = self.theta.quantile(np.array([1e-9, 1.0 - 1e-9]))
+        low, high = self.prior("theta").quantile(np.array([1e-9, 1.0 - 1e-9]))
         if low < 0.0 or high >= 1.0:
             raise ValueError(f"theta must lie in [0, 1), got {self.theta!r}")
+
+    @classmethod
+    def prior_names(cls) -> list[str]:
+        """Names of the fields that are priors."""
+        return [item.name for item in fields(cls) if item.type == "PriorLike"]
+
+    def prior(self, name: str) -> Prior:
+        """The prior of a symbol."""
+        prior: Prior = getattr(self, name)
+        return prior
 
     @property
     def n_products(self) -> int:
@@ -244,4 +256,3 @@ class StoreConfig:
                     f"unknown store argument {name!r}.{hint} Valid arguments: {', '.join(names)}"
                 )
         return replace(self, **overrides) if overrides else self
-

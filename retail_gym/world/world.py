@@ -211,13 +211,13 @@ def build_world(config: StoreConfig, seed: int = 0) -> World:
         gamma_store_0=catalog.gamma_store_0,
         gamma_store_1=catalog.gamma_store_1,
         gamma_store_2=catalog.gamma_store_2,
-        theta=draw_customers(config.theta, seed, "theta", customers),
+        theta=draw_customers(config.prior("theta"), seed, "theta", customers),
         gamma_cate_0=catalog.gamma_cate_0,
         gamma_cate_1=catalog.gamma_cate_1,
         beta_x=pairs.beta_x,
         beta_z=pairs.beta_z,
         c=config.c,
-        beta_u=draw_customers(config.beta_u, seed, "beta_u", customers),
+        beta_u=draw_customers(config.prior("beta_u"), seed, "beta_u", customers),
         beta_i=catalog.beta_i,
         z=catalog.z,
         eps_loc=config.eps.loc,
@@ -281,5 +281,3 @@ def make_world(
     config = config.override(**overrides)
     text = config_to_json(config)
     return _built(config.name, check_int("world seed", seed, 0, 2**63 - 1), text)
-
-

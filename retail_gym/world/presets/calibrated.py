@@ -68,5 +68,3 @@ def config() -> StoreConfig:
         marketing="noise",  # X^store ~ N(m, s) per customer and week
         marketing_scale=26_176.0,  # products of the paper's catalogue
     )
-
-
