@@ -347,6 +347,25 @@ def test_snapshot_and_restore_reproduce_the_rest_of_the_episode(segments):
     assert_same_rows([other.step(action) for action in actions[8:]], first)
 
 
+def test_restore_brings_back_the_discount_states():
+    """Under a process with a long memory the state decides the weeks that follow."""
+    plan = PromotionPlan(0.05, 0.95, 0.3)
+    env = RetailPricingEnv("tiny", horizon=60)
+    env.reset(seed=4)
+    for _ in range(20):
+        env.step(plan)
+    assert 0 < (env.outcome.discount_si > 0).sum() < 9
+    state = env.snapshot()
+    first = [env.step(plan)[4]["effective_discount"] for _ in range(5)]
+    for _ in range(30):
+        env.step(plan)
+    env.restore(state)
+    assert [env.step(plan)[4]["effective_discount"] for _ in range(5)] == first
+    other = RetailPricingEnv("tiny", horizon=60)
+    other.restore(state)
+    assert [other.step(plan)[4]["effective_discount"] for _ in range(5)] == first
+
+
 def test_a_snapshot_is_not_moved_by_what_follows():
     env = RetailPricingEnv("tiny", horizon=20)
     env.reset(seed=4)
