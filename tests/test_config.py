@@ -371,8 +371,9 @@ def test_atomic_write_leaves_nothing_when_interrupted_the_first_time(tmp_path):
 def test_atomic_write_below_a_file_names_the_path(tmp_path):
     (tmp_path / "file").write_text("no folder")
     for inside in ("out.bin", "deep/out.bin"):
-        with pytest.raises(OSError, match="cannot write") as caught, atomic_write(
-            tmp_path / "file" / inside
+        with (
+            pytest.raises(OSError, match="cannot write") as caught,
+            atomic_write(tmp_path / "file" / inside),
         ):
             pytest.fail("the body must not run")
         assert str(tmp_path / "file" / inside) in str(caught.value)
@@ -382,9 +383,10 @@ def test_atomic_write_below_a_file_names_the_path(tmp_path):
 
 def test_atomic_write_onto_a_folder_names_it_and_leaves_nothing(tmp_path):
     (tmp_path / "folder").mkdir()
-    with pytest.raises(OSError, match=r"cannot write .*folder"), atomic_write(
-        tmp_path / "folder"
-    ) as handle:
+    with (
+        pytest.raises(OSError, match=r"cannot write .*folder"),
+        atomic_write(tmp_path / "folder") as handle,
+    ):
         handle.write(b"x")
     assert names(tmp_path) == ["folder"]
 
@@ -420,8 +422,9 @@ def test_atomic_write_when_the_rename_fails(tmp_path, monkeypatch):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     monkeypatch.setattr(config.os, "replace", refuse)
-    with pytest.raises(PermissionError, match="cannot write"), atomic_write(
-        tmp_path / "out.bin"
-    ) as handle:
+    with (
+        pytest.raises(PermissionError, match="cannot write"),
+        atomic_write(tmp_path / "out.bin") as handle,
+    ):
         handle.write(b"x")
     assert names(tmp_path) == []

@@ -202,9 +202,7 @@ def test_every_pair_of_stages_is_independent(a, b, stage_grids, independent):
 
 @pytest.fixture(scope="module")
 def symbol_grids():
-    return {
-        name: grid(1024, 1024, week=0, stage=rng.symbol_stage(name)) for name in SYMBOLS
-    }
+    return {name: grid(1024, 1024, week=0, stage=rng.symbol_stage(name)) for name in SYMBOLS}
 
 
 @pytest.mark.parametrize(("a", "b"), list(combinations(SYMBOLS, 2)))

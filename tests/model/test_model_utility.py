@@ -70,9 +70,7 @@ def test_product_utility_takes_one_price_per_customer(terms):
     shelf = product_utility(**terms)
     paid = product_utility(**{**terms, "log_price_ui": per_customer})
     np.testing.assert_array_equal(paid[[0, 2]], shelf[[0, 2]])
-    np.testing.assert_allclose(
-        paid[1] - shelf[1], math.log(0.9) * terms["beta_w_ui"][1], rtol=1e-9
-    )
+    np.testing.assert_allclose(paid[1] - shelf[1], math.log(0.9) * terms["beta_w_ui"][1], rtol=1e-9)
 
 
 def test_capped_utility_by_hand():

@@ -29,13 +29,17 @@ def test_store_visit_by_hand():
 def make_case(seed, u, sizes, spread=2.0):
     g = np.random.default_rng(seed)
     i, j = int(np.sum(sizes)), len(sizes)
-    return g, {
-        "category_sizes": np.array(sizes),
-        "gamma_cate_0_j": g.normal(-0.5, 1.0, j),
-        "gamma_cate_1_j": g.uniform(0.1, 0.6, j),
-        "gamma_prod_0_i": g.normal(-0.3, 0.7, i),
-        "gamma_prod_1_ui": g.uniform(0.0, 0.3, (u, i)),
-    }, g.normal(0.0, spread, (u, i))
+    return (
+        g,
+        {
+            "category_sizes": np.array(sizes),
+            "gamma_cate_0_j": g.normal(-0.5, 1.0, j),
+            "gamma_cate_1_j": g.uniform(0.1, 0.6, j),
+            "gamma_prod_0_i": g.normal(-0.3, 0.7, i),
+            "gamma_prod_1_ui": g.uniform(0.0, 0.3, (u, i)),
+        },
+        g.normal(0.0, spread, (u, i)),
+    )
 
 
 def draws(g, u, j):
@@ -59,9 +63,7 @@ def literal_trip(utility, case, uniforms):
                     k += 1
                     cumulative += math.exp(mu[k]) / total
                 i = first + k
-                rate = math.exp(
-                    case["gamma_prod_0_i"][i] + case["gamma_prod_1_ui"][u, i] * mu[k]
-                )
+                rate = math.exp(case["gamma_prod_0_i"][i] + case["gamma_prod_1_ui"][u, i] * mu[k])
                 units, term = 1, math.exp(-rate)
                 below = term
                 while below < uniforms["quantity_uniform_uj"][u, j]:
@@ -145,9 +147,7 @@ def test_categories_are_chosen_independently(crowd):
     pattern = np.zeros(n, dtype=np.int64)
     np.add.at(pattern, basket.row, 1 << basket.category)
     p = expected.category_probability_uj[0]
-    law = [
-        math.prod(p[j] if k >> j & 1 else 1 - p[j] for j in range(3)) for k in range(8)
-    ]
+    law = [math.prod(p[j] if k >> j & 1 else 1 - p[j] for j in range(3)) for k in range(8)]
     counts = np.bincount(pattern, minlength=8)
     assert stats.chisquare(counts, n * np.array(law)).pvalue > THRESHOLD
 
