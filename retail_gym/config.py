@@ -115,7 +115,9 @@ def stable_hash(value: Any) -> str:
 
 def _toml_value(value: Any) -> str:
     if isinstance(value, Mapping):
-        inner = ", ".join(f"{key} = {_toml_value(item)}" for key, item in value.items())
+        inner = ", ".join(
+            f"{key} = {_toml_value(item)}" for key, item in value.items() if item is not None
+        )
         return "{ " + inner + " }"
     if isinstance(value, list):
         return "[" + ", ".join(_toml_value(item) for item in value) + "]"

@@ -95,7 +95,9 @@ class WeekOutcome:
     @property
     def effective_discount(self) -> float:
         """Mean discount on the shelf over products and segments."""
-        return float(self.discount_si.mean())
+        # Row by row first, so that equal segments give exactly the figure of one.
+        rows = self.discount_si.mean(axis=1)
+        return float(rows[0] if (rows == rows[0]).all() else rows.mean())
 
     @cached_property
     def buyers(self) -> int:

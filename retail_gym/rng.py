@@ -47,7 +47,9 @@ __all__ = [
     "beta",
     "beta_lattice",
     "byte_sum",
+    "feature_lattice",
     "gumbel",
+    "gumbel_lattice",
     "item_hash",
     "normal",
     "normal_lattice",
@@ -226,19 +228,29 @@ def normal_lattice() -> Floats:
     return _polynomial_lattice(NORMAL_COEFFICIENTS)
 
 
+def feature_lattice() -> Floats:
+    """The 1,021 values of :func:`resampled_feature`, by byte sum."""
+    return _polynomial_lattice(FEATURE_COEFFICIENTS)
+
+
+def gumbel_lattice() -> Floats:
+    """The 1,021 values of :func:`gumbel`, by byte sum."""
+    return _polynomial_lattice(GUMBEL_COEFFICIENTS)
+
+
 def normal(word: Words) -> Floats:
     """Standard normal draw of each word."""
-    return np.asarray(_polynomial_lattice(NORMAL_COEFFICIENTS)[byte_sum(word)])
+    return np.asarray(normal_lattice()[byte_sum(word)])
 
 
 def resampled_feature(word: Words) -> Floats:
     """Draw of X = m + s n with m, n ~ N(0, 1) and s ~ |N(0, 1)|, all fresh (variance 2)."""
-    return np.asarray(_polynomial_lattice(FEATURE_COEFFICIENTS)[byte_sum(word)])
+    return np.asarray(feature_lattice()[byte_sum(word)])
 
 
 def gumbel(word: Words) -> Floats:
     """Standard Gumbel draw (location 0, scale 1) of each word."""
-    return np.asarray(_polynomial_lattice(GUMBEL_COEFFICIENTS)[byte_sum(word)])
+    return np.asarray(gumbel_lattice()[byte_sum(word)])
 
 
 @lru_cache(maxsize=1)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from retail_gym import rng
-from retail_gym.kernels import Kernel, Memory, Offer, make_kernel
+from retail_gym.kernels import Kernel, Memory, Offer, PlainMemory, make_kernel
 from retail_gym.model.price import price_paid
 from retail_gym.model.store_visit import marketing_feature
 from retail_gym.outcome import WeekOutcome
@@ -67,7 +67,7 @@ class Simulator:
             self._segment_u[customers] = s
         n = world.n_customers
         self._state = SimulatorState(
-            0, Memory.before_first_week(n), np.zeros(n, dtype=np.int64), np.zeros(n)
+            0, PlainMemory.before_first_week(n), np.zeros(n, dtype=np.int64), np.zeros(n)
         )
 
     @property
@@ -114,6 +114,8 @@ class Simulator:
         memory, lines = self._kernel.week(world, state.memory, offer, self.episode_key, week)
         last_purchase = state.last_purchase.copy()
         last_purchase[lines.customer] = week
+        for shared in (last_purchase, coupon, memory.visited):
+            shared.flags.writeable = False  # the outcome and the state share them
         self._state = SimulatorState(week, memory, last_purchase, coupon)
         paid = price[self._segment_u[lines.customer], lines.product]
         return WeekOutcome(

@@ -14,7 +14,7 @@ from retail_gym.config import check_choice, check_int
 from retail_gym.envs.actions import Decision, DepthFrequency
 from retail_gym.envs.observations import Observation, SegmentAggregates
 from retail_gym.envs.rewards import Reward, as_reward
-from retail_gym.kernels import Kernel
+from retail_gym.kernels import Kernel, make_kernel
 from retail_gym.model.price import price
 from retail_gym.outcome import WeekOutcome
 from retail_gym.promotion import Promotion
@@ -35,6 +35,7 @@ class EnvState(NamedTuple):
     discounted_si: NDArray[np.bool_]
     weeks: int
     history: tuple[dict[str, float], ...]
+    outcome: WeekOutcome | None
 
 
 class RetailPricingEnv(gym.Env[Floats32, Floats32]):
@@ -135,7 +136,7 @@ class RetailPricingEnv(gym.Env[Floats32, Floats32]):
         self.horizon = check_int("horizon", horizon, 1)
         self.burn_in = check_int("burn_in", burn_in, 0)
         self.render_mode = render_mode
-        self._kernel = kernel
+        self._kernel = make_kernel(kernel)
         self._segments = self.world.segment_customers(segments)
         self._reward = as_reward(reward)
         self._actions = DepthFrequency(len(self._segments))
@@ -249,6 +250,7 @@ class RetailPricingEnv(gym.Env[Floats32, Floats32]):
             self._promotion.snapshot(),
             self._weeks,
             tuple(self._history),
+            self.outcome,
         )
 
     def restore(self, state: EnvState) -> None:
@@ -256,7 +258,7 @@ class RetailPricingEnv(gym.Env[Floats32, Floats32]):
         self._begin(state.episode_key)
         self._running().restore(state.simulator)
         self._promotion.restore(state.discounted_si)
-        self._weeks, self._history = state.weeks, list(state.history)
+        self._weeks, self._history, self.outcome = state.weeks, list(state.history), state.outcome
 
     def render(self) -> Any:
         """The run so far: text for ``ansi``, a uint8 picture (480, 800, 3) for ``rgb_array``."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Final
 
 from retail_gym.config import check_choice
-from retail_gym.kernels.base import Kernel, Memory, Offer, Purchases
-from retail_gym.kernels.reference import ReferenceKernel
+from retail_gym.kernels.base import Kernel, Memory, Offer, PlainMemory, Purchases
 
-__all__ = ["KERNELS", "Kernel", "Memory", "Offer", "Purchases", "make_kernel"]
+__all__ = ["KERNELS", "Kernel", "Memory", "Offer", "PlainMemory", "Purchases", "make_kernel"]
 
-KERNELS: Final[dict[str, type[Kernel]]] = {"reference": ReferenceKernel}
+#: Name -> where it lives; the compiled one is imported on first use.
+KERNELS: Final[dict[str, tuple[str, str]]] = {
+    "reference": ("retail_gym.kernels.reference", "ReferenceKernel"),
+    "numba": ("retail_gym.kernels.numba_cpu", "NumbaKernel"),
+}
 #: The fastest kernel present.
-DEFAULT: Final = "reference"
+DEFAULT: Final = "numba"
 
 
 def make_kernel(kernel: str | Kernel | None = None) -> Kernel:
@@ -25,4 +29,6 @@ def make_kernel(kernel: str | Kernel | None = None) -> Kernel:
         return kernel
     name = DEFAULT if kernel is None else kernel
     check_choice("kernel", name, KERNELS)
-    return KERNELS[name]()
+    module, cls = KERNELS[name]
+    made: Kernel = getattr(import_module(module), cls)()
+    return made

@@ -13,22 +13,41 @@ from retail_gym.world.world import World
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-__all__ = ["Kernel", "Memory", "Offer", "Purchases"]
+__all__ = ["Kernel", "Memory", "Offer", "PlainMemory", "Purchases"]
+
+
+class Memory(Protocol):
+    """What customers remember from one week to the next."""
+
+    @property
+    def visited(self) -> NDArray[np.bool_]:
+        """Who visited, shape (U,)."""
+        ...
+
+    @property
+    def visit_probability(self) -> Floats:
+        """Visit probabilities, shape (U,), in [0, 1]."""
+        ...
+
+    @property
+    def store_value(self) -> Floats:
+        """Store values of those who visited, 0 elsewhere, shape (U,)."""
+        ...
 
 
 @dataclass(frozen=True)
-class Memory:
-    """What customers remember from one week to the next."""
+class PlainMemory:
+    """Memory as three arrays."""
 
     visited: NDArray[np.bool_]  # U
-    visit_probability: Floats  # U, [0, 1]
-    store_value: Floats  # U; of those who visited, 0 elsewhere
+    visit_probability: Floats  # U
+    store_value: Floats  # U
 
     @staticmethod
-    def before_first_week(n_customers: int) -> Memory:
+    def before_first_week(n_customers: int) -> PlainMemory:
         """Nobody has visited; eq. 10 sends everybody to the store in week 1."""
         zero = np.zeros(n_customers)
-        return Memory(zero.astype(bool), np.ones(n_customers), zero)
+        return PlainMemory(zero.astype(bool), np.ones(n_customers), zero)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retail_gym import rng
-from retail_gym.kernels.base import Memory, Offer, Purchases
+from retail_gym.kernels.base import Memory, Offer, PlainMemory, Purchases
 from retail_gym.model.utility import capped_utility
 from retail_gym.model.week import Basket, shopping_trip, store_visit
 from retail_gym.rng import Stage
@@ -48,7 +48,7 @@ class ReferenceKernel:
             basket = self._trip(world, offer, episode_key, week, int(u))
             store_value_u[u] = basket.store_value_u[0]
             baskets.append((int(u), basket))
-        return Memory(visited_u, probability_u, store_value_u), _lines(baskets)
+        return PlainMemory(visited_u, probability_u, store_value_u), _lines(baskets)
 
     def _trip(self, world: World, offer: Offer, episode_key: int, week: int, u: int) -> Basket:
         row = np.array([u])

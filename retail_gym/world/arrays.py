@@ -83,6 +83,19 @@ def _read(arrays: Mapping[str, Any]) -> dict[str, Floats]:
     return values
 
 
+def _check_ranges(value: Mapping[str, Floats], lowest_price: float) -> None:
+    if ("feature_mean" in value) != ("feature_scale" in value):
+        raise ValueError("lasting features need both feature_mean and feature_scale")
+    for name, fine, allowed in (
+        ("theta", (value["theta"] >= 0) & (value["theta"] < 1), "in [0, 1)"),
+        ("base_price", value.get("base_price", np.ones(1)) > 0, "above 0 [$]"),
+        ("lowest_price", np.asarray(lowest_price > 0), "above 0 [$]"),
+        ("feature_scale", value.get("feature_scale", np.ones(1)) >= 0, "at least 0"),
+    ):
+        if not np.all(fine):
+            raise ValueError(f"{name} must be {allowed}")
+
+
 def world_from_arrays(
     arrays: Mapping[str, Any],
     *,
@@ -106,6 +119,7 @@ def world_from_arrays(
 
     none = np.zeros(0)
     percentile = check_finite("clip_percentile", value.get("clip_percentile", 100.0), 0.0, 100.0)
+    _check_ranges(value, low)
     plain = World(
         name=name,
         seed=seed,

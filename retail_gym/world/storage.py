@@ -57,9 +57,6 @@ def config_from_mapping(table: dict[str, Any]) -> StoreConfig:
             f"unknown fields in the configuration: {', '.join(sorted(unknown))}. "
             f"Valid fields: {', '.join(sorted(names))}"
         )
-    if isinstance(values.get("promotion"), dict):
-        plan = {key: values["promotion"].get(key) for key in ("a01", "a11", "depth")}
-        values["promotion"] = PromotionPlan(**plan)
     for name in {*StoreConfig.prior_names()} & values.keys():
         values[name] = as_prior(name, values[name])
     try:
@@ -87,7 +84,10 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, Any]:
                 )
                 for name in archive.namelist()
             }
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, OSError) as error:
+    except (
+        zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, OSError,
+        NotImplementedError, RuntimeError,
+    ) as error:  # fmt: skip
         raise ValueError(f"{file} is damaged or not an .npz file of arrays ({error})") from None
 
 
@@ -138,7 +138,7 @@ def load_world(path: str | os.PathLike[str]) -> World:
             header.pop("cap_percentile"),
             *(content.pop(f"cap_{name}") for name in ("product", "level", "slope")),
         )
-        plan = PromotionPlan(**header.pop("promotion"))
+        plan = PromotionPlan.from_mapping(header.pop("promotion"))
         optional = {"feature_mean": None, "feature_scale": None}
         return World(**{**optional, **header, **content}, promotion=plan, cap_reference=cap)
     except (KeyError, TypeError) as error:

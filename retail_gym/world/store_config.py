@@ -118,6 +118,14 @@ class PromotionPlan:
         return self.frequency * self.mean_depth
 
     @classmethod
+    def from_mapping(cls, table: Mapping[str, Any]) -> PromotionPlan:
+        """A plan of plain values, as read from JSON or TOML; an empty table is no promotion."""
+        unknown = sorted(set(table) - {"a01", "a11", "depth"})
+        if unknown:
+            raise ValueError(f"a promotion plan takes a01, a11, depth, not {', '.join(unknown)}")
+        return cls(table.get("a01"), table.get("a11"), table.get("depth"))
+
+    @classmethod
     def none(cls) -> PromotionPlan:
         """Every product at its base price, always."""
         return cls(None, None, None)
@@ -206,7 +214,7 @@ class StoreConfig:
         if not isinstance(self.eps, Gumbel):
             raise ValueError(f"eps must be a Gumbel prior (the choice model's noise), {self.eps!r}")
         if isinstance(self.promotion, Mapping):
-            put("promotion", PromotionPlan(**self.promotion))
+            put("promotion", PromotionPlan.from_mapping(self.promotion))
         if not isinstance(self.promotion, PromotionPlan):
             raise ValueError(f"promotion must be a PromotionPlan, got {self.promotion!r}")
         sizes = np.atleast_1d(np.asarray(self.category_sizes))

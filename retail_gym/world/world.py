@@ -26,6 +26,11 @@ Ints = NDArray[np.int64]
 __all__ = ["World", "build_world", "make_world"]
 
 
+def _frozen(array: Ints) -> Ints:
+    array.flags.writeable = False
+    return array
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class World:
     """A store: catalogue, customers and coefficients. Immutable; its copy is itself.
@@ -113,12 +118,12 @@ class World:
     @cached_property
     def category_start(self) -> Ints:
         """First product of each category, shape (J,)."""
-        return category_start(self.category_sizes)
+        return _frozen(category_start(self.category_sizes))
 
     @cached_property
     def category_of_product(self) -> Ints:
         """Category of each product, shape (I,)."""
-        return np.repeat(np.arange(self.n_categories), self.category_sizes)
+        return _frozen(np.repeat(np.arange(self.n_categories), self.category_sizes))
 
     @cached_property
     def reward_scale(self) -> float:
@@ -175,11 +180,11 @@ class World:
                 ``beta_u``, ``beta_i``, ``c``, ``Z``, ``alpha_0``, ``alpha_1``, ``base_price``
                 (optional), ``gamma_cate_0``, ``gamma_cate_1``, ``gamma_store_0`` to ``_2``,
                 ``theta``, ``gamma_prod_0``, ``gamma_prod_1``, ``clip_percentile``; optionally
-                ``lowest_price`` and a promotion process ``a01``, ``a11``,
-                ``discount_alpha_beta``.
+                ``lowest_price``, a promotion process ``a01``, ``a11``,
+                ``discount_alpha_beta``, and lasting features ``feature_mean``,
+                ``feature_scale``.
             **settings: ``name``, ``seed``, ``marketing``, ``marketing_scale`` (default: the
-                number of products), ``eps`` (location and scale), ``features`` with
-                ``feature_mean`` and ``feature_scale``.
+                number of products), ``eps`` (location and scale).
 
         Raises:
             ValueError: if an array is missing, unknown, of the wrong shape or not finite.
@@ -268,9 +273,9 @@ def make_world(
 
     if isinstance(preset, str | os.PathLike) and str(preset).endswith(".npz"):
         preset = World.load(preset)
-        if seed not in (0, preset.seed):
-            raise ValueError(f"a saved world keeps its seed {preset.seed}; seed={seed} was asked")
     if isinstance(preset, World):
+        if seed not in (0, preset.seed):
+            raise ValueError(f"this world was drawn with seed {preset.seed}, not {seed}")
         if overrides:
             raise TypeError(
                 f"a World is complete: {', '.join(overrides)} cannot be overridden. "

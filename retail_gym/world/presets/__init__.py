@@ -56,6 +56,8 @@ def load_config(preset: str | os.PathLike[str]) -> StoreConfig:
         try:
             if base is None:
                 return config_from_mapping(table)
+            if str(base).endswith(".toml"):
+                raise ValueError(f"extends takes the name of a preset, not {base!r}")
             return load_config(base).override(**{"name": Path(preset).stem, **table})
         except (ValueError, TypeError) as error:
             raise ValueError(f"{preset}: {error}") from None
