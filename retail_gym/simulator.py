@@ -157,7 +157,12 @@ class Simulator:
 
     def _offer(self, price_si: Floats, discount_si: Floats, coupon_u: Floats, week: int) -> Offer:
         """Group customers who see the same prices: a segment's, less the same coupon."""
-        world = self.world
+        group_u = self._segment_u
+        if not coupon_u.any():
+            log_price_gi = np.log(price_si)
+            return Offer(
+                group_u, log_price_gi, self._caps(log_price_gi), self._marketing(discount_si, week)
+            )
         seen, group_u = np.unique(
             np.stack([self._segment_u.astype(np.float64), coupon_u]), axis=1, return_inverse=True
         )
@@ -166,13 +171,15 @@ class Simulator:
                 [price_paid(price_si[int(s)], [c]) for s, c in seen.T]  # one row a group
             )
         )
-        caps = np.array([world.cap_reference.cap(row) for row in log_price_gi])
         return Offer(
-            group_u=group_u.reshape(-1),
-            log_price_gi=log_price_gi,
-            cap_g=caps,
-            marketing_u=self._marketing(discount_si, week),
+            group_u.reshape(-1),
+            log_price_gi,
+            self._caps(log_price_gi),
+            self._marketing(discount_si, week),
         )
+
+    def _caps(self, log_price_gi: Floats) -> Floats:
+        return np.array([self.world.cap_reference.cap(row) for row in log_price_gi])
 
     def _marketing(self, discount_si: Floats, week: int) -> Floats:
         world = self.world

@@ -80,6 +80,7 @@ def pack(world: World) -> Packed:
 def _pack(world: World) -> Packed:
     persistent = world.feature_mean is not None and world.feature_scale is not None
     empty = np.zeros((0, 0), dtype=np.float32)
+    empty.flags.writeable = False  # one type for the compiler, with the arrays of a world
     mean = world.feature_mean if world.feature_mean is not None else empty
     scale = world.feature_scale if world.feature_scale is not None else empty
     base = np.empty(world.beta_x.shape, dtype=np.float32)

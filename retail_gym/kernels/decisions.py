@@ -1,4 +1,4 @@
-r"""The compiled passes of a week. Serial, without the interpreter lock, exact.
+r"""The decisions of a week, compiled: serial, without the interpreter lock, exact.
 
 What is decided, and from what (S: sum of e = exp(utility - cap) in single precision)::
 
@@ -10,7 +10,7 @@ What is decided, and from what (S: sum of e = exp(utility - cap) in single preci
     product     first product at which the running sum exceeds the draw times S_j
     quantity    one element in double precision
 
-Single precision is off by at most ``guard`` (relative, :func:`_guard`). A decision that lies
+Single precision is off by at most ``guard`` (relative, ``guard_band``). A decision that lies
 nearer to its threshold than that is taken again in double precision from the same bits, so that
 the decisions are those of the reference kernel. Uncapped stores have no bound on a category's
 value: there each row is computed in full, with the largest utility of each category taken out.
@@ -19,15 +19,29 @@ value: there each row is computed in full, with the largest utility of each cate
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numba import njit
 
-from retail_gym.kernels.single import FAST, element, exp2, vector_sum, words
+from retail_gym.kernels.passes import (
+    as_uniform,
+    category64,
+    choose,
+    element64,
+    exponentials,
+    exponentials_above,
+    guard_band,
+    key_halves,
+    poisson,
+    stage_head,
+    sum_of,
+    utilities,
+)
+from retail_gym.kernels.single import words
 from retail_gym.rng import Stage, item_hash
 
-__all__ = ["OPEN", "YES", "category_sums", "trips", "visits"]
+__all__ = ["OPEN", "YES", "trips", "visits"]
 
 u32, u64, f32, f64, i64 = np.uint32, np.uint64, np.float32, np.float64, np.int64
 
@@ -35,7 +49,6 @@ u32, u64, f32, f64, i64 = np.uint32, np.uint64, np.float32, np.float64, np.int64
 YES: Final = 1
 OPEN: Final = 2
 
-_GOLDEN, _WEEK = u64(0x9E3779B97F4A7C15), u64(0xD1B54A32D192ED03)
 _BLOCK: Final = 1024  # products between two looks at a partial sum
 _LN2: Final = math.log(2.0)
 _VISIT, _CATEGORY, _PRODUCT, _QUANTITY, _NOISE = (
@@ -46,145 +59,8 @@ _FIRST_ITEM: Final = u32(item_hash(1)[0])
 _FAINT: Final = 1e-30
 
 
-@njit(inline="always")
-def _mix64(z: Any) -> Any:
-    z = u64(z)
-    z = u64(u64(z ^ u64(z >> u64(30))) * u64(0xBF58476D1CE4E5B9))
-    z = u64(u64(z ^ u64(z >> u64(27))) * u64(0x94D049BB133111EB))
-    return u64(z ^ u64(z >> u64(31)))
-
-
-@njit(inline="always")
-def _head(episode: Any, week: Any, stage: Any) -> Any:
-    z = _mix64(u64(u64(episode) + _GOLDEN))
-    z = _mix64(u64(z ^ u64(u64(stage) * _GOLDEN)))
-    return _mix64(u64(z + u64(u64(week) * _WEEK)))
-
-
-@njit(inline="always")
-def _key(head: Any, customer: Any) -> Any:
-    """The key halves of one customer (``rng.stream_key``)."""
-    z = _mix64(u64(u64(head) + u64(u64(customer) * _GOLDEN)))
-    return u32(z & u64(0xFFFFFFFF)), u32(u32(z >> u64(32)) | u32(1))
-
-
-@njit(inline="always")
-def _uniform(word: Any) -> Any:
-    return (f64(word) + 0.5) * 2.0**-32
-
-
-@njit(fastmath=FAST, nogil=True, cache=True)
-def _exponentials(single, u, k1, k2, price_i, x, g, a, b, out):  # type: ignore[no-untyped-def]
-    """exp(utility - cap) of products a..b of customer u, into out[0:b-a]."""
-    base, sigma, w = single.base[u], single.sigma[u], single.price_weight[u]
-    for i in range(a, b):
-        mu = element(single.item_hash[i], k1, k2, base[i], sigma[i], f32(w * price_i[i]), x, g)
-        out[i - a] = exp2(min(mu, f32(0.0)))
-
-
-@njit(fastmath=FAST, nogil=True, cache=True)
-def _utilities(single, u, k1, k2, price_i, x, g, a, b, out):  # type: ignore[no-untyped-def]
-    """Utilities in log2 units of products a..b of customer u, into out[0:b-a]."""
-    base, sigma, w = single.base[u], single.sigma[u], single.price_weight[u]
-    for i in range(a, b):
-        price = f32(w * price_i[i])
-        out[i - a] = element(single.item_hash[i], k1, k2, base[i], sigma[i], price, x, g)
-
-
 @njit(nogil=True, cache=True)
-def _sum(values, a, b):  # type: ignore[no-untyped-def]
-    middle = a + ((b - a) // 16) * 16
-    total = vector_sum(values, a, middle)
-    for k in range(middle, b):
-        total = f32(total + values[k])
-    return total
-
-
-@njit(fastmath=FAST, nogil=True, cache=True)
-def _exponentials_above(values, a, b):  # type: ignore[no-untyped-def]
-    """Replace log2 utilities by exponentials relative to their largest, which is returned."""
-    peak = values[a]
-    for k in range(a + 1, b):
-        peak = max(peak, values[k])
-    for k in range(a, b):
-        values[k] = exp2(f32(values[k] - peak))
-    return peak
-
-
-@njit(nogil=True, cache=True)
-def _guard(size, scale):  # type: ignore[no-untyped-def]
-    """Bound on the relative error of a single-precision sum of exponentials.
-
-    ``size`` bounds the parts of a utility (log2 units). Each part carries a few roundings of
-    2^-24; 7e-7 is twelve of them. 1e-5 covers exp2 and the additions of a row.
-    """
-    return scale * (1e-5 + 7e-7 * size)
-
-
-@njit(nogil=True, cache=True)
-def _element64(double, u, i, k1, k2, hashed, log_price):  # type: ignore[no-untyped-def]
-    """Utility in double precision, in the oracle's order of operations."""
-    word, second = words(hashed, k1, k2)
-    k = (word & u32(255)) + ((word >> u32(8)) & u32(255))
-    k = k + ((word >> u32(16)) & u32(255)) + (word >> u32(24))
-    feature = double.feature[k]
-    if double.mean.size > 0:
-        feature = f64(double.mean[u, i]) + f64(double.scale[u, i]) * feature
-    k = (second & u32(255)) + ((second >> u32(8)) & u32(255))
-    k = k + ((second >> u32(16)) & u32(255)) + (second >> u32(24))
-    mu = f64(double.beta_x[u, i]) * feature
-    mu += f64(double.beta_z[u, i]) * double.z[i]
-    mu += (double.weight_u[u] * double.beta_i[i]) * log_price
-    return mu + double.noise[k]
-
-
-@njit(nogil=True, cache=True)
-def _category64(single, double, u, k1, k2, log_price_i, cap, a, b, out):  # type: ignore[no-untyped-def]
-    """Exponentials of a category in double precision, into out; returns its value CV."""
-    peak = -np.inf
-    for i in range(a, b):
-        mu = _element64(double, u, i, k1, k2, single.item_hash[i], log_price_i[i])
-        out[i - a] = min(mu, cap)
-        peak = max(peak, out[i - a])
-    total = 0.0
-    for k in range(b - a):
-        out[k] = math.exp(out[k] - peak)
-        total += out[k]
-    return peak + math.log(total)
-
-
-@njit(nogil=True, cache=True)
-def _choose(values, n, uniform, guard):  # type: ignore[no-untyped-def]
-    """First position at which the running sum exceeds the draw; -1 if the guard is too near."""
-    total = 0.0
-    for k in range(n):
-        total += values[k]
-    target, near = uniform * total, guard * total
-    running = 0.0
-    for k in range(n):
-        running += values[k]
-        if abs(running - target) < near:
-            return -1
-        if running > target:
-            return k
-    return n - 1 if near == 0.0 else -1
-
-
-@njit(nogil=True, cache=True)
-def _poisson(uniform, rate):  # type: ignore[no-untyped-def]
-    """``rng.poisson_quantile`` for a rate below 30."""
-    term = math.exp(-rate)
-    total = term
-    n = 0
-    while n < 200 and total < uniform:
-        n += 1
-        term = term * rate / n
-        total += term
-    return n
-
-
-@njit(nogil=True, cache=True)
-def visits(  # type: ignore[no-untyped-def]
+def visits(
     single, x, g_g, price_gi, cap_g, group_u, price_size_g, size_u, episode, week, utility_u,
     gamma_1, visited_before, scale, out, counts,
 ):  # fmt: skip
@@ -210,11 +86,14 @@ def visits(  # type: ignore[no-untyped-def]
     """
     n_products = single.item_hash.size
     block = np.empty(_BLOCK, np.float32)
-    head_visit, head_noise = _head(episode, week, _VISIT), _head(episode, week - 1, _NOISE)
+    head_visit, head_noise = (
+        stage_head(episode, week, _VISIT),
+        stage_head(episode, week - 1, _NOISE),
+    )
     for u in range(out.size):
-        k1, k2 = _key(head_visit, u)
+        k1, k2 = key_halves(head_visit, u)
         word, _ = words(_FIRST_ITEM, k1, k2)
-        uniform = _uniform(word)
+        uniform = as_uniform(word)
         m = utility_u[u]
         if not visited_before[u] or gamma_1 == 0.0:
             out[u] = 1 if uniform < 1.0 / (1.0 + math.exp(-m)) else 0
@@ -227,15 +106,15 @@ def visits(  # type: ignore[no-untyped-def]
             continue
         threshold = math.exp(needed)
         size = size_u[u] + abs(single.price_weight[u]) * price_size_g[group]
-        guard = _guard(size + 6.0 * abs(cap_g[group]), scale)
+        guard = guard_band(size + 6.0 * abs(cap_g[group]), scale)
         high, low = threshold * (1.0 + guard), threshold * (1.0 - guard)
-        k1, k2 = _key(head_noise, u)
+        k1, k2 = key_halves(head_noise, u)
         total, done, answer = 0.0, 0, OPEN
         counts[1] += 1
         while done < n_products:
             end = min(done + _BLOCK, n_products)
-            _exponentials(single, u, k1, k2, price_gi[group], x, g_g[group], done, end, block)
-            total += _sum(block, 0, end - done)
+            exponentials(single, u, k1, k2, price_gi[group], x, g_g[group], done, end, block)
+            total += sum_of(block, 0, end - done)
             done = end
             if total > high:
                 answer = 1
@@ -248,7 +127,7 @@ def visits(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def trips(  # type: ignore[no-untyped-def]
+def trips(
     single, double, x, g_g, price_gi, log_price_gi, cap_g, group_u, price_size_gj, bound_gj,
     category_hash, gamma_0, gamma_1, episode, week, customers, lazy, scale, lines, rates,
     store_value, counts,
@@ -289,50 +168,54 @@ def trips(  # type: ignore[no-untyped-def]
     row = np.empty(largest if lazy else n_products, np.float32)
     exact = np.empty(largest, np.float64)
     error = np.zeros(customers.size)
-    head_category, head_product = _head(episode, week, _CATEGORY), _head(episode, week, _PRODUCT)
-    head_quantity, head_noise = _head(episode, week, _QUANTITY), _head(episode, week, _NOISE)
+    head_category, head_product = (
+        stage_head(episode, week, _CATEGORY),
+        stage_head(episode, week, _PRODUCT),
+    )
+    head_quantity, head_noise = (
+        stage_head(episode, week, _QUANTITY),
+        stage_head(episode, week, _NOISE),
+    )
     n = 0
     for c in range(customers.size):
         u = customers[c]
         group = group_u[u]
         cap, capped = cap_g[group], not math.isinf(cap_g[group])
         price_i, g = price_gi[group], g_g[group]
-        k1, k2 = _key(head_noise, u)
-        c1, c2 = _key(head_category, u)
+        k1, k2 = key_halves(head_noise, u)
+        c1, c2 = key_halves(head_category, u)
         if not lazy:
             if capped:
-                _exponentials(single, u, k1, k2, price_i, x, g, 0, n_products, row)
+                exponentials(single, u, k1, k2, price_i, x, g, 0, n_products, row)
             else:
-                _utilities(single, u, k1, k2, price_i, x, g, 0, n_products, row)
+                utilities(single, u, k1, k2, price_i, x, g, 0, n_products, row)
         top, above = -np.inf, 0.0  # running log-sum-exp of category values
         for j in range(n_categories):
             word, _ = words(category_hash[j], c1, c2)
-            uniform = _uniform(word)
+            uniform = as_uniform(word)
             if lazy and uniform >= bound_gj[group, j]:
                 continue
             a, b = single.start[j], single.stop[j]
             size = single.size_uj[u, j] + abs(single.price_weight[u]) * price_size_gj[group, j]
             first = 0
             if lazy:
-                _exponentials(single, u, k1, k2, price_i, x, g, a, b, row)
+                exponentials(single, u, k1, k2, price_i, x, g, a, b, row)
             else:
                 first = a
             peak = cap
             if not capped:
-                peak = f64(_exponentials_above(row, first, first + b - a)) * _LN2
+                peak = f64(exponentials_above(row, first, first + b - a)) * _LN2
             else:
                 size += 6.0 * abs(cap)
-            total = f64(_sum(row, first, first + b - a))
+            total = f64(sum_of(row, first, first + b - a))
             counts[2] += 1
-            guard = _guard(size, scale)
+            guard = guard_band(size, scale)
             faint = total < _FAINT
             value = peak + math.log(max(total, _FAINT))
             if faint and (
                 not lazy or uniform < 1.0 / (1.0 + math.exp(-gamma_0[j] - gamma_1[j] * value))
             ):
-                value = _category64(
-                    single, double, u, k1, k2, log_price_gi[group], cap, a, b, exact
-                )
+                value = category64(single, double, u, k1, k2, log_price_gi[group], cap, a, b, exact)
                 counts[3] += 1
                 guard, faint = 0.0, False
             if not lazy:
@@ -348,52 +231,37 @@ def trips(  # type: ignore[no-untyped-def]
                 continue
             known = guard == 0.0 and scale > 0.0  # exact holds the category already
             if uniform >= p - near and not known:
-                value = _category64(
-                    single, double, u, k1, k2, log_price_gi[group], cap, a, b, exact
-                )
+                value = category64(single, double, u, k1, k2, log_price_gi[group], cap, a, b, exact)
                 counts[3] += 1
                 known = True
                 p = 1.0 / (1.0 + math.exp(-(gamma_0[j] + gamma_1[j] * value)))
             if uniform >= p:
                 continue
             # Product: within the category, by inverse distribution function.
-            p1, p2 = _key(head_product, u)
+            p1, p2 = key_halves(head_product, u)
             word, _ = words(category_hash[j], p1, p2)
-            draw = _uniform(word)
+            draw = as_uniform(word)
             k = -1
             if not known:
-                k = _choose(row[first : first + b - a], b - a, draw, guard)
+                k = choose(row[first : first + b - a], b - a, draw, guard)
             if k < 0:
                 if not known:
-                    _category64(single, double, u, k1, k2, log_price_gi[group], cap, a, b, exact)
+                    category64(single, double, u, k1, k2, log_price_gi[group], cap, a, b, exact)
                     counts[3] += 1
-                k = _choose(exact, b - a, draw, 0.0)
+                k = choose(exact, b - a, draw, 0.0)
             i = a + k
             # Quantity: one element in double precision.
-            mu = _element64(double, u, i, k1, k2, single.item_hash[i], log_price_gi[group, i])
+            mu = element64(double, u, i, k1, k2, single.item_hash[i], log_price_gi[group, i])
             rate = math.exp(double.gamma_prod_0[i] + f64(double.gamma_prod_1[u, i]) * min(mu, cap))
-            q1, q2 = _key(head_quantity, u)
+            q1, q2 = key_halves(head_quantity, u)
             word, _ = words(category_hash[j], q1, q2)
             lines[0, n], lines[1, n], lines[2, n] = u, j, i
             if rate < 30.0:
-                lines[3, n] = 1 + _poisson(_uniform(word), rate)
+                lines[3, n] = 1 + poisson(as_uniform(word), rate)
             else:
                 lines[3, n] = 0
-                rates[0, n], rates[1, n] = rate, _uniform(word)
+                rates[0, n], rates[1, n] = rate, as_uniform(word)
             n += 1
         if not lazy:
             store_value[c] = top + math.log(above)
     return n, error
-
-
-@njit(nogil=True, cache=True)
-def category_sums(single, x, g, price_i, episode, week, customers, out):  # type: ignore[no-untyped-def]
-    """Sums of exp(utility - cap) of every category: the full pass that ``make bench`` times."""
-    n_products = single.item_hash.size
-    row = np.empty(n_products, np.float32)
-    head = _head(episode, week, _NOISE)
-    for c in range(customers.size):
-        k1, k2 = _key(head, customers[c])
-        _exponentials(single, customers[c], k1, k2, price_i, x, g, 0, n_products, row)
-        for j in range(single.start.size):
-            out[c, j] = _sum(row, single.start[j], single.stop[j])

@@ -1,0 +1,138 @@
+"""What the fast kernel keeps of the weeks gone by, and exact numbers from it on demand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retail_gym.kernels.base import Offer
+from retail_gym.kernels.packed import Packed
+from retail_gym.kernels.single import LOG2E
+from retail_gym.model.category_choice import category_value
+from retail_gym.model.store_visit import (
+    store_utility,
+    store_value,
+    visit_probability,
+    visit_propensity,
+)
+from retail_gym.model.utility import capped_utility
+from retail_gym.world.noise import noise_words, utility
+from retail_gym.world.world import World
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+__all__ = ["FastMemory", "Prices", "Week", "make_prices"]
+
+
+@dataclass(frozen=True)
+class Prices:
+    """A week's offer in the form the compiled passes read."""
+
+    offer: Offer
+    price_gi: NDArray[np.float32]  # G, I: beta_i log P
+    size_gj: Floats  # G, J: largest absolute price term of a category
+    size_g: Floats  # G
+    noise_g: NDArray[np.float32]  # G, 9: noise coefficients with the cap taken out
+
+
+def make_prices(world: World, packed: Packed, offer: Offer) -> Prices:
+    """Convert an offer."""
+    price_gi = (world.beta_i * offer.log_price_gi).astype(np.float32)
+    size_gj = np.maximum.reduceat(np.abs(price_gi), world.category_start, axis=1)
+    noise_g = np.tile(packed.noise_coefficients, (offer.cap_g.size, 1))
+    noise_g[:, 0] -= LOG2E * np.where(np.isinf(offer.cap_g), 0.0, offer.cap_g)
+    return Prices(
+        offer,
+        price_gi,
+        size_gj.astype(np.float64),
+        size_gj.max(axis=1).astype(np.float64),
+        noise_g.astype(np.float32),
+    )
+
+
+@dataclass(frozen=True)
+class Week:
+    """A week gone by, as far as it may have to be evaluated again."""
+
+    week: int
+    prices: Prices
+    visited: NDArray[np.bool_]
+    probability: Floats | None  # U: visit probabilities, an estimate; None where not needed
+
+
+class FastMemory:
+    """What the fast kernel remembers; exact store values and probabilities on demand.
+
+    Args:
+        world: the store.
+        episode_key: the episode's randomness.
+        past: the weeks from which exact numbers follow, oldest first, the last one last.
+        value: estimates of the store values, None in lazy mode.
+        value_error: bounds on their error.
+        probability_error: bounds on the error of the last week's probabilities.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        episode_key: int,
+        past: tuple[Week, ...],
+        value: Floats | None,
+        value_error: Floats,
+        probability_error: Floats,
+    ) -> None:
+        self._world, self._key = world, episode_key
+        self.past = past
+        self.visited = past[-1].visited
+        self.value, self.value_error = value, value_error
+        self.probability_error = probability_error
+
+    @cached_property
+    def store_value(self) -> Floats:
+        """Store values of those who visited, 0 elsewhere, in double precision."""
+        return self._store_value(self.past[-1], np.arange(self._world.n_customers))
+
+    @cached_property
+    def visit_probability(self) -> Floats:
+        """Visit probabilities of the last week, in double precision."""
+        return self._probability(np.arange(self._world.n_customers))
+
+    def next_probability(self, offer: Offer, customers: Ints) -> Floats:
+        """Exact visit probabilities of some customers in the week after, given its offer."""
+        return self._step(self.past[-1], offer, self._probability(customers), customers)
+
+    def _probability(self, customers: Ints) -> Floats:
+        """Follow eq. 10 from the oldest week kept, whose estimate inertia has forgotten."""
+        first = self.past[0].probability
+        probability = np.ones(customers.size) if first is None else first[customers]
+        for before, now in zip(self.past[:-1], self.past[1:], strict=True):
+            probability = self._step(before, now.prices.offer, probability, customers)
+        return probability
+
+    def _step(self, before: Week, offer: Offer, probability: Floats, customers: Ints) -> Floats:
+        world = self._world
+        utility_u = store_utility(
+            world.gamma_store_0,
+            world.gamma_store_1,
+            world.gamma_store_2,
+            before.visited[customers],
+            self._store_value(before, customers),
+            offer.marketing_u[customers],
+        )
+        return visit_probability(world.theta[customers], visit_propensity(utility_u), probability)
+
+    def _store_value(self, past: Week, customers: Ints) -> Floats:
+        world, offer, values = self._world, past.prices.offer, np.zeros(customers.size)
+        for k, u in enumerate(customers):
+            if past.visited[u]:
+                row, group = np.array([u]), offer.group_u[u]
+                word = noise_words(world, self._key, past.week, row)
+                utility_ui = capped_utility(
+                    utility(world, row, word, offer.log_price_gi[group]), offer.cap_g[group]
+                )
+                values[k] = store_value(category_value(utility_ui, world.category_sizes))[0]
+        return values
