@@ -16,7 +16,7 @@ from retail_gym.cli import app, main
 def run() -> None:
     """Run the study from the command line."""
     arguments = sys.argv[1:]
-    if "--out" not in arguments:
+    if not any(a == "--out" or a.startswith("--out=") for a in arguments):
         arguments += ["--out", "results/scenarios"]
     app(["scenarios", *arguments])
 

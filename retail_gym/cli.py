@@ -57,7 +57,7 @@ def scenarios(
     from retail_gym.plotting import plot_scenarios
 
     if out is not None:
-        _check_folder(out)
+        _check_writable(out / "scenarios.json")
     comparison = study.compare_scenarios(
         preset,
         range(first_world, first_world + worlds),
@@ -135,6 +135,8 @@ def simulate(
 
     if out is not None and out.suffix not in (".parquet", ".csv"):
         raise ValueError(f"--out must end in .parquet or .csv, got {out}")
+    if out is not None:
+        _check_writable(out)
     overrides: dict[str, Any] = {} if customers is None else {"n_customers": customers}
     run = evaluation.simulate(
         preset,
@@ -176,6 +178,10 @@ def conformance(
     from retail_gym import conformance as suite
     from retail_gym.world.storage import read_arrays
 
+    if out is not None:
+        if market is not None:
+            raise ValueError("--out writes the outputs of equations: it does not go with --market")
+        _check_writable(out)
     arrays = read_arrays(file)
     if market is not None:
         from tqdm import tqdm
@@ -253,10 +259,13 @@ def info(
         typer.echo(f"{key:28s} {shown:.6g}" if isinstance(value, float) else f"{key:28s} {shown}")
 
 
-def _check_folder(folder: Path) -> None:
-    """Find out now, not after the computation, whether the folder can be written to."""
-    probe = folder / ".write-test"
-    _write(probe, b"")
+def _check_writable(file: Path) -> None:
+    """Find out now, not after the computation, whether a file can be written."""
+    probe = file.with_name(f".{file.name}.test")
+    try:
+        _write(probe, b"")
+    except OSError as error:
+        raise OSError(error.errno, str(error.strerror).replace(str(probe), str(file))) from None
     probe.unlink()
 
 

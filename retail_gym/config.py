@@ -15,6 +15,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import tempfile
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -81,7 +82,10 @@ def check_finite(what: str, value: object, low: float = -math.inf, high: float =
         value = value[()]
     if not isinstance(value, int | float | np.integer | np.floating) or isinstance(value, bool):
         raise ValueError(f"{what} must be a number, got {value!r}")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
     if not math.isfinite(number) or not low <= number <= high:
         bounds = f" in [{low:g}, {high:g}]" if (low, high) != (-math.inf, math.inf) else ""
         raise ValueError(f"{what} must be a finite number{bounds}, got {value!r}")
@@ -107,30 +111,41 @@ def to_plain(value: Any) -> Any:
     return value
 
 
+def _canonical(plain: Any) -> Any:
+    """Whole floats as integers, so that numbers that are equal are written alike."""
+    if isinstance(plain, dict):
+        return {key: _canonical(item) for key, item in plain.items()}
+    if isinstance(plain, list):
+        return [_canonical(item) for item in plain]
+    return int(plain) if isinstance(plain, float) and plain.is_integer() else plain
+
+
 def stable_hash(value: Any) -> str:
     """Return 16 hexadecimal digits that depend on the configuration's content alone."""
-    text = json.dumps(to_plain(value), sort_keys=True, separators=(",", ":"))
+    text = json.dumps(_canonical(to_plain(value)), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _toml_value(value: Any) -> str:
     if isinstance(value, Mapping):
-        inner = ", ".join(
-            f"{key} = {_toml_value(item)}" for key, item in value.items() if item is not None
-        )
-        return "{ " + inner + " }"
+        return "{ " + ", ".join(_toml_lines(value)) + " }"
     if isinstance(value, list):
         return "[" + ", ".join(_toml_value(item) for item in value) + "]"
     if isinstance(value, float) and not math.isfinite(value):
         return "nan" if math.isnan(value) else ("inf" if value > 0 else "-inf")
-    return json.dumps(value)
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _toml_lines(table: Mapping[str, Any]) -> list[str]:
+    def name(key: str) -> str:
+        return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _toml_value(key)
+
+    return [f"{name(k)} = {_toml_value(item)}" for k, item in table.items() if item is not None]
 
 
 def to_toml(value: Any) -> str:
     """Write a configuration as TOML text, one field a line; fields that are None are left out."""
-    plain = to_plain(value)
-    lines = [f"{key} = {_toml_value(item)}" for key, item in plain.items() if item is not None]
-    return "\n".join(lines) + "\n"
+    return "\n".join(_toml_lines(to_plain(value))) + "\n"
 
 
 def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:

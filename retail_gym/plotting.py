@@ -76,6 +76,8 @@ def plot_scenarios(comparison: Comparison, path: Path) -> Path:
     figure = _figure(12.0, 5.6)
     axes = figure.subplots(2, len(FIGURE_8))
     everybody = comparison.table()
+    if set(comparison.runs["segment"]) != {0, 1, 2, 3}:
+        raise ValueError("the picture needs a comparison with three segments reported")
     segments = [comparison.table(s) for s in (1, 2, 3)]
     ticks = np.arange(len(SCENARIOS))
     for column, metric in enumerate(FIGURE_8.values()):
@@ -98,8 +100,9 @@ def plot_scenarios(comparison: Comparison, path: Path) -> Path:
             axis.spines[["top", "right"]].set_visible(False)
     axes[0, 0].set_ylabel("all customers")
     axes[1, 0].set_ylabel("by segment")
-    axes[0, 0].legend(fontsize=7, frameon=False, loc="upper left")
-    axes[1, 0].legend(fontsize=7, frameon=False, loc="upper left")
+    for axis in axes[:, 0]:
+        axis.set_ylim(top=1.3 * axis.get_ylim()[1])  # room for the legend
+        axis.legend(fontsize=7, frameon=False, loc="upper left", ncols=1)
     figure.suptitle("Policies I-V (paper, Figure 8a)", fontsize=11)
     return _save(figure, path)
 

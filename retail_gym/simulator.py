@@ -55,6 +55,8 @@ class Simulator:
         kernel: str | Kernel | None = None,
     ) -> None:
         self.world = world
+        if not 0 <= int(episode_key) < 2**64:
+            raise ValueError(f"an episode key must lie in [0, 2**64), got {episode_key!r}")
         self.episode_key = int(episode_key)
         self._kernel: Kernel = make_kernel(kernel)
         groups = [np.arange(world.n_customers)] if segments is None else segments

@@ -89,6 +89,8 @@ def expected_demand(
         )
     )
     visit = visit_probability(world.theta[rows], propensity, memory.visit_probability[rows])
+    if week == 1:  # eq. 10: everybody visits, whatever the prices
+        visit, slope = np.ones(rows.size), 0.0
 
     limit = world.cap_reference.cap(log_price) if cap is None else cap
     free = utility(world, rows, noise_words(world, seed, week, rows), log_price)

@@ -86,7 +86,8 @@ def play(env: RetailPricingEnv, policy: Policy, seed: int) -> Iterator[tuple[Wee
     size = 2 * len(env.segments)
     for week in range(1, env.horizon + 1):
         action = policy(observation, week)
-        if not isinstance(action, PromotionPlan | list | tuple):
+        plans = action if isinstance(action, list | tuple) else [action]
+        if not any(isinstance(plan, PromotionPlan) for plan in plans):
             action = np.asarray(action)
             if action.shape == (2,) and size != 2:
                 action = np.tile(action, size // 2)
@@ -152,20 +153,16 @@ def simulate(
     return _run(_make_env(env, weeks, env_kwargs), job, record)
 
 
-_cached_env: tuple[bytes, RetailPricingEnv] | None = None
+_cached_env: tuple[Job, RetailPricingEnv] | None = None
 
 
 def _run_job(job: Job) -> list[dict[str, Any]]:
     """Rows of one job; the environment is kept for the next job of the same store."""
     global _cached_env
-    if isinstance(job.env, World):
-        env = _make_env(job.env, job.weeks, dict(job.kwargs))
-    else:
-        token = pickle.dumps((str(job.env), job.kwargs, job.weeks))
-        if _cached_env is None or _cached_env[0] != token:
-            _cached_env = (token, _make_env(job.env, job.weeks, dict(job.kwargs)))
-        env = _cached_env[1]
-    run = _run(env, job)
+    kept, spec = _cached_env, (job.env, job.kwargs, job.weeks)
+    if kept is None or (kept[0].env, kept[0].kwargs, kept[0].weeks) != spec:
+        kept = _cached_env = (job, _make_env(job.env, job.weeks, dict(job.kwargs)))
+    run = _run(kept[1], job)
     base = {"policy": job.name, "seed": job.seed}
     rows = [base | {"segment": 0} | run.metrics]
     rows += [base | {"segment": s + 1} | figures for s, figures in enumerate(run.segments)]
@@ -185,8 +182,10 @@ def run_jobs(
     Raises:
         ValueError: if a policy cannot be sent to another process.
     """
+    global _cached_env
     from tqdm import tqdm
 
+    _cached_env = None  # a file may have changed since the last call
     count = os.cpu_count() or 1 if workers is None else check_int("workers", workers, 1)
     bar = tqdm(total=len(jobs), desc=progress, disable=progress is None, unit="run")
     results: list[list[dict[str, Any]]] = [[] for _ in jobs]
@@ -217,13 +216,14 @@ def _portable(job: Job, folder: Path) -> Job:
         if not path.exists():
             job.env.save(path)
         job = Job(path, job.kwargs, job.name, job.policy, job.seed, job.weeks, job.segments)
-    try:
-        pickle.dumps(job)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise ValueError(
-            f"policy {job.name!r} cannot be sent to another process ({error}). Define it at the "
-            "top level of a module, or use workers=1"
-        ) from None
+    for what, part in ((f"policy {job.name!r}", job.policy), ("an argument", job.kwargs)):
+        try:
+            pickle.dumps(part)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise ValueError(
+                f"{what} cannot be sent to another process ({error}). Define it at the top level "
+                "of a module, or use workers=1"
+            ) from None
     return job
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -136,7 +137,7 @@ class Comparison:
 
         def rising(metric: str) -> bool:
             m = mean(metric)
-            alike = abs(m["I"] / m["II"] - 1.0) < 0.10
+            alike = abs(m["I"] - m["II"]) < 0.10 * m["II"]
             return alike and max(m["I"], m["II"]) < m["III"] < min(m["IV"], m["V"])
 
         realised = mean("realised_discount")
@@ -182,19 +183,15 @@ def compare_scenarios(
     from retail_gym import __version__
 
     luck: Sequence[int] = list(seeds)
-    frames = []
-    for world in worlds:
-        spec = [
-            __version__,
-            config_to_json(load_config(preset)),
-            world,
-            luck,
-            weeks,
-            segments,
-            env_kwargs,
-            sorted(SCENARIOS),
-        ]
-        kept = None if cache is None else cache / f"world-{world}-{stable_hash(spec)}.parquet"
+    stores = list(worlds)
+    if not luck or not stores:
+        raise ValueError("a comparison needs at least one world and one seed")
+    store, frames = _fingerprint(preset), []
+    for world in stores:
+        kept = None
+        if cache is not None:
+            spec = [store, world, luck, weeks, segments, repr(env_kwargs), SCENARIOS]
+            kept = cache / f"world-{world}-{stable_hash([__version__, *spec])}.parquet"
         if kept is not None and kept.exists():
             frames.append(pl.read_parquet(kept))
             continue
@@ -211,3 +208,10 @@ def compare_scenarios(
                 frame.write_parquet(stream)
         frames.append(frame)
     return Comparison(pl.concat(frames, how="diagonal_relaxed"))
+
+
+def _fingerprint(preset: str) -> str:
+    """What a store is made of, so that a changed file is another store."""
+    if str(preset).endswith(".npz"):
+        return hashlib.sha256(Path(preset).read_bytes()).hexdigest()
+    return config_to_json(load_config(preset))

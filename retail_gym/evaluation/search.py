@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,8 +62,9 @@ def best_static(
     """
     import polars as pl
 
-    points = {(d, f) if d > 0 and f > 0 else (0.0, 0.0): None for d in depths for f in frequencies}
-    policies = {f"{d:g},{f:g}": HighLow(d, f) for d, f in points}
+    grid = [HighLow(d, f) for d, f in product(depths, frequencies)]
+    points = {p if p.depth and p.frequency else HighLow(0.0, 0.0): None for p in grid}
+    policies = {f"{p.depth:g},{p.frequency:g}": p for p in points}
     runs = evaluate(env, policies, weeks, seeds, workers=workers, progress=progress, **env_kwargs)
     means = runs.group_by("policy", maintain_order=True).mean().drop("seed")
     pair = means["policy"].str.split(",").to_list()

@@ -45,6 +45,8 @@ def bootstrap_mean(
         ValueError: for no values or values that are not finite.
     """
     table = np.atleast_1d(np.asarray(values, dtype=np.float64))
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"level must lie between 0 and 1, got {level!r}")
     if table.size == 0 or not np.isfinite(table).all():
         raise ValueError("a bootstrap needs finite values, at least one")
     generator = np.random.default_rng(seed)
@@ -68,6 +70,10 @@ def _column(frame: pl.DataFrame, policy: str, metric: str) -> dict[int, float]:
     if rows.is_empty():
         known = ", ".join(frame["policy"].unique(maintain_order=True))
         raise ValueError(f"no policy {policy!r} in the table: it has {known}")
+    if rows["seed"].n_unique() != rows.height:
+        raise ValueError(
+            f"policy {policy!r} has a seed more than once: compare one world at a time"
+        )
     return dict(zip(rows["seed"].to_list(), rows[metric].to_list(), strict=True))
 
 

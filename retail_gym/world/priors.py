@@ -232,7 +232,11 @@ def truncated_normal_quantile(
     a, b = np.where(mirror, -b, a), np.where(mirror, -a, b)
     u = np.where(mirror, 1.0 - u, u)
     p_a, p_b = special.ndtr(a), special.ndtr(b)
-    z = np.clip(special.ndtri(p_a + u * (p_b - p_a)), a, b)
+    z = np.array(special.ndtri(p_a + u * (p_b - p_a)))
+    if (far := p_b < 1e-290).any():  # 36 standard deviations out: the same in logarithms
+        below = np.log1p(-u[far]) + special.log_ndtr(a[far])
+        z[far] = special.ndtri_exp(np.logaddexp(below, np.log(u[far]) + special.log_ndtr(b[far])))
+    z = np.clip(z, a, b)
     return np.asarray(np.clip(mean + sd * np.where(mirror, -z, z), low, high))
 
 

@@ -275,7 +275,7 @@ def make_world(
         preset = World.load(preset)
     if isinstance(preset, World):
         if seed not in (0, preset.seed):
-            raise ValueError(f"this world was drawn with seed {preset.seed}, not {seed}")
+            raise ValueError(f"a World keeps its seed {preset.seed}; seed={seed} was asked for")
         if overrides:
             raise TypeError(
                 f"a World is complete: {', '.join(overrides)} cannot be overridden. "
