@@ -1,8 +1,8 @@
 r"""Randomness as a pure function: (seed, week, stage, customer, item) -> 32 bits -> a draw.
 
-There is no generator with a hidden position. Every draw of the simulator is *addressed*: the
-same address gives the same number in any order, on any number of threads, processes or
-environments, and any single draw can be recomputed years later. Two policies that run with the
+Every draw of the simulator is *addressed*, there is no generator with a hidden position: the same
+address gives the same number in any order, on any number of threads, processes or environments,
+and any single draw can be recomputed years later. Two policies that run with the
 same episode key meet customers with the same luck (common random numbers). A stage of the week
 is part of the address, so the four decisions of the paper are independent by construction.
 
@@ -25,8 +25,8 @@ Kolmogorov-Smirnov distance from the exact laws is tested: at most 0.002 for the
 0.005 for the Beta depths of every policy (the byte sum allows no less than 0.00135). They are
 bounded: the tails end where one word in four billion falls.
 
-Draws of which there are few (visits, categories, products, quantities, coefficients per product
-or per customer) use exact inverse distribution functions of ``uniform``.
+Draws of which there are few (visits, categories, quantities, coefficients per product) use exact
+inverse distribution functions of ``uniform``.
 """
 
 from __future__ import annotations
@@ -187,9 +187,8 @@ _CENTRE: Final = 510.0
 #: 1 / standard deviation of the sum of four uniform bytes.
 BYTE_SUM_SCALE: Final = 1.0 / (4 * (256**2 - 1) / 12) ** 0.5
 
-#: Coefficients, lowest order first, of s = (k - 510) * BYTE_SUM_SCALE. Fitted to the exact
-#: quantile functions over the exact law of k: mean and variance agree to 1e-8, the distance of
-#: the distribution functions is 0.0015 (normal, feature) and 0.0017 (Gumbel).
+#: Coefficients, lowest order first, of s = (k - 510) * BYTE_SUM_SCALE, fitted to the quantile
+#: functions over the exact law of k: mean and variance to 1e-8, distance 0.0015 to 0.0017.
 NORMAL_COEFFICIENTS: Final = (
     0.0, 0.9611604393, 0.0, 0.01598927415, 0.0, -0.002364773848, 0.0, 0.0003743366453,
 )  # fmt: skip
@@ -262,7 +261,7 @@ def _lattice_rank() -> Floats:
 
 
 #: Means at which the concentration-100 Beta quantiles are tabulated; between two of them the
-#: quantile is interpolated linearly, so an agent may change its action every week at no cost.
+#: quantile is interpolated, so an agent may change its action every week at no cost.
 _BETA_STEP: Final = 0.0025
 _CONCENTRATION: Final = 100.0
 
@@ -331,7 +330,6 @@ def poisson_quantile(u: ArrayLike, rate: ArrayLike) -> NDArray[np.int64]:
     term = np.exp(-np.where(small, rate, 0.0))
     total = term.copy()
     n = 0
-    # u < 1 - 2**-33 and a rate below 30 end this loop long before 200 terms.
     while n < 200 and (short := small & (total < u)).any():
         n += 1
         count[short] = n
