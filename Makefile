@@ -14,7 +14,7 @@ DEV := $(VENV)/.dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help venv install demo test test-slow lint format bench clean
+.PHONY: help venv install demo test test-slow lint format bench clean clean-cache
 
 help:
 	@echo "make demo       compare the pricing policies I-V; pictures and tables in results/demo"
@@ -65,6 +65,10 @@ format: $(DEV)
 bench: $(CORE)
 	@mkdir -p results
 	$(BIN)/retail-gym bench --out results/bench.json
+
+# Numba's cache does not see that a compiled function called from another file has changed.
+clean-cache:
+	rm -f retail_gym/kernels/__pycache__/*.nb[ic]
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov

@@ -95,14 +95,26 @@ class WeekOutcome:
     @property
     def effective_discount(self) -> float:
         """Mean discount on the shelf over products and segments."""
-        # Row by row first, so that equal segments give exactly the figure of one.
-        rows = self.discount_si.mean(axis=1)
+        rows = self.segment_discount
+        # Equal segments give exactly the figure of one.
         return float(rows[0] if (rows == rows[0]).all() else rows.mean())
+
+    @cached_property
+    def segment_discount(self) -> Floats:
+        """Mean discount on the shelf over products, shape (S,)."""
+        return np.asarray(self.discount_si.mean(axis=1))
+
+    @cached_property
+    def first_lines(self) -> NDArray[np.bool_]:
+        """True at the first line of each customer, shape (L,)."""
+        first = np.ones(self.lines.customer.size, dtype=bool)
+        first[1:] = self.lines.customer[1:] != self.lines.customer[:-1]
+        return first
 
     @cached_property
     def buyers(self) -> int:
         """Customers with a purchase this week."""
-        return int(np.unique(self.lines.customer).size)
+        return int(self.first_lines.sum())
 
     @property
     def categories(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from gymnasium import spaces
@@ -97,24 +97,23 @@ class SegmentAggregates:
         n, lines = self._size.size, outcome.lines
         segment_u, segment_l = outcome.segment_of_customer, outcome.line_segment
 
-        def count(
-            index: NDArray[np.int64], weights: NDArray[np.float64] | None
-        ) -> NDArray[np.float64]:
-            return np.bincount(index, weights=weights, minlength=n).astype(np.float64)
+        def total(index: NDArray[np.int64], values: NDArray[Any]) -> NDArray[np.float64]:
+            if n == 1:
+                return np.array([values.sum()], dtype=np.float64)
+            return np.bincount(index, weights=values, minlength=n).astype(np.float64)
 
-        n_lines = count(segment_l, None)
-        first_line = np.r_[True, lines.customer[1:] != lines.customer[:-1]][: lines.customer.size]
-        buyers = count(segment_l[first_line], None)
+        n_lines = total(segment_l, np.ones(segment_l.size))
+        buyers = total(segment_l, outcome.first_lines)
         table = np.stack(
             [
                 decision.depth,
                 decision.frequency,
-                count(segment_u, outcome.visited.astype(np.float64)) / self._size,
-                count(segment_u, outcome.active().astype(np.float64)) / self._size,
-                count(segment_l, lines.quantity.astype(np.float64)),
-                count(segment_l, outcome.line_revenue) / self._scale,
-                count(segment_l, outcome.line_discount) / np.maximum(n_lines, 1.0),
-                outcome.discount_si.mean(axis=1),
+                total(segment_u, outcome.visited) / self._size,
+                total(segment_u, outcome.active()) / self._size,
+                total(segment_l, lines.quantity),
+                total(segment_l, outcome.line_revenue) / self._scale,
+                total(segment_l, outcome.line_discount) / np.maximum(n_lines, 1.0),
+                outcome.segment_discount,
                 n_lines / np.maximum(buyers, 1.0),
             ],
             axis=1,

@@ -27,6 +27,7 @@ from numba import njit
 from retail_gym.kernels.passes import (
     as_uniform,
     category64,
+    category_words,
     choose,
     element64,
     exponentials,
@@ -38,7 +39,7 @@ from retail_gym.kernels.passes import (
     sum_of,
     utilities,
 )
-from retail_gym.kernels.single import words
+from retail_gym.kernels.single import prefetch, words
 from retail_gym.rng import Stage, item_hash
 
 __all__ = ["OPEN", "YES", "trips", "visits"]
@@ -49,7 +50,7 @@ u32, u64, f32, f64, i64 = np.uint32, np.uint64, np.float32, np.float64, np.int64
 YES: Final = 1
 OPEN: Final = 2
 
-_BLOCK: Final = 1024  # products between two looks at a partial sum
+_BLOCK: Final = 512  # products between two looks at a partial sum
 _LN2: Final = math.log(2.0)
 _VISIT, _CATEGORY, _PRODUCT, _QUANTITY, _NOISE = (
     u64(s) for s in (Stage.VISIT, Stage.CATEGORY, Stage.PRODUCT, Stage.QUANTITY, Stage.NOISE)
@@ -57,6 +58,11 @@ _VISIT, _CATEGORY, _PRODUCT, _QUANTITY, _NOISE = (
 _FIRST_ITEM: Final = u32(item_hash(1)[0])
 #: Below this a sum of exponentials has lost its digits (e is at least 2**-126).
 _FAINT: Final = 1e-30
+
+
+@njit(inline="always")
+def _logistic(x):
+    return 1.0 / (1.0 + math.exp(-x))
 
 
 @njit(nogil=True, cache=True)
@@ -96,7 +102,7 @@ def visits(
         uniform = as_uniform(word)
         m = utility_u[u]
         if not visited_before[u] or gamma_1 == 0.0:
-            out[u] = 1 if uniform < 1.0 / (1.0 + math.exp(-m)) else 0
+            out[u] = 1 if uniform < _logistic(m) else 0
             continue
         group = group_u[u]
         # SV - cap must exceed this; it is at most the log of the number of products.
@@ -128,7 +134,7 @@ def visits(
 
 @njit(nogil=True, cache=True)
 def trips(
-    single, double, x, g_g, price_gi, log_price_gi, cap_g, group_u, price_size_gj, bound_gj,
+    single, double, x, g_g, price_gi, log_price_gi, cap_g, group_u, price_size_g, limit_gj,
     category_hash, gamma_0, gamma_1, episode, week, customers, lazy, scale, lines, rates,
     store_value, counts,
 ):  # fmt: skip
@@ -143,8 +149,8 @@ def trips(
         log_price_gi: log prices (G, I).
         cap_g: caps, inf for none.
         group_u: group of each customer.
-        price_size_gj: largest absolute price term of each group and category.
-        bound_gj: largest possible probability of each group and category.
+        price_size_g: largest absolute price term of each group.
+        limit_gj: category draws (words) above this settle the category, uint32 (G, J).
         category_hash: hashes of category numbers.
         gamma_0: base utility of categories.
         gamma_1: weight of category values.
@@ -166,7 +172,8 @@ def trips(
     for j in range(n_categories):
         largest = max(largest, single.stop[j] - single.start[j])
     row = np.empty(largest if lazy else n_products, np.float32)
-    exact = np.empty(largest, np.float64)
+    exact, draws = np.empty(largest, np.float64), np.empty(n_categories, np.uint32)
+    open_categories = np.empty(n_categories, np.int64)
     error = np.zeros(customers.size)
     head_category, head_product = (
         stage_head(episode, week, _CATEGORY),
@@ -181,43 +188,57 @@ def trips(
         u = customers[c]
         group = group_u[u]
         cap, capped = cap_g[group], not math.isinf(cap_g[group])
-        price_i, g = price_gi[group], g_g[group]
+        price_i, log_price_i, g, limit = (
+            price_gi[group], log_price_gi[group], g_g[group], limit_gj[group],
+        )  # fmt: skip
         k1, k2 = key_halves(head_noise, u)
         c1, c2 = key_halves(head_category, u)
+        category_words(category_hash, c1, c2, draws)
         if not lazy:
             if capped:
                 exponentials(single, u, k1, k2, price_i, x, g, 0, n_products, row)
             else:
                 utilities(single, u, k1, k2, price_i, x, g, 0, n_products, row)
         top, above = -np.inf, 0.0  # running log-sum-exp of category values
+        some = 0
         for j in range(n_categories):
-            word, _ = words(category_hash[j], c1, c2)
-            uniform = as_uniform(word)
-            if lazy and uniform >= bound_gj[group, j]:
-                continue
+            if not lazy or draws[j] <= limit[j]:
+                open_categories[some] = j
+                some += 1
+        if lazy:
+            base, sigma = single.base[u], single.sigma[u]
+            for o in range(some):
+                for i in range(
+                    single.start[open_categories[o]], single.stop[open_categories[o]], 16
+                ):
+                    prefetch(base, i)
+                    prefetch(sigma, i)
+        begun = n
+        for o in range(some):
+            j = open_categories[o]
+            uniform = as_uniform(draws[j])
             a, b = single.start[j], single.stop[j]
-            size = single.size_uj[u, j] + abs(single.price_weight[u]) * price_size_gj[group, j]
-            first = 0
+            size = single.size_uj[u, j] + abs(single.price_weight[u]) * price_size_g[group]
+            first = 0 if lazy else a
             if lazy:
                 exponentials(single, u, k1, k2, price_i, x, g, a, b, row)
-            else:
-                first = a
-            peak = cap
-            if not capped:
-                peak = f64(exponentials_above(row, first, first + b - a)) * _LN2
-            else:
+            if capped:
+                peak = cap
                 size += 6.0 * abs(cap)
+            else:
+                peak = f64(exponentials_above(row, first, first + b - a)) * _LN2
             total = f64(sum_of(row, first, first + b - a))
             counts[2] += 1
             guard = guard_band(size, scale)
-            faint = total < _FAINT
             value = peak + math.log(max(total, _FAINT))
-            if faint and (
-                not lazy or uniform < 1.0 / (1.0 + math.exp(-gamma_0[j] - gamma_1[j] * value))
-            ):
-                value = category64(single, double, u, k1, k2, log_price_gi[group], cap, a, b, exact)
+            # A faint sum has lost its digits; its value is then an upper bound.
+            faint, known = total < _FAINT, False
+            if faint and lazy and uniform >= _logistic(gamma_0[j] + gamma_1[j] * value):
+                continue
+            if faint:
+                value, total = category64(single, double, u, k1, k2, log_price_i, cap, a, b, exact)
                 counts[3] += 1
-                guard, faint = 0.0, False
+                guard, known = 0.0, True
             if not lazy:
                 error[c] = max(error[c], guard)
                 if value > top:
@@ -225,43 +246,47 @@ def trips(
                     top = value
                 else:
                     above += math.exp(value - top)
-            p = 1.0 / (1.0 + math.exp(-(gamma_0[j] + gamma_1[j] * value)))
+            p = _logistic(gamma_0[j] + gamma_1[j] * value)
             near = p * (1.0 - p) * abs(gamma_1[j]) * guard * 1.01
-            if faint or uniform >= p + near:
+            if uniform >= p + near:
                 continue
-            known = guard == 0.0 and scale > 0.0  # exact holds the category already
             if uniform >= p - near and not known:
-                value = category64(single, double, u, k1, k2, log_price_gi[group], cap, a, b, exact)
+                value, total = category64(single, double, u, k1, k2, log_price_i, cap, a, b, exact)
                 counts[3] += 1
                 known = True
-                p = 1.0 / (1.0 + math.exp(-(gamma_0[j] + gamma_1[j] * value)))
+                p = _logistic(gamma_0[j] + gamma_1[j] * value)
             if uniform >= p:
                 continue
             # Product: within the category, by inverse distribution function.
             p1, p2 = key_halves(head_product, u)
             word, _ = words(category_hash[j], p1, p2)
-            draw = as_uniform(word)
             k = -1
             if not known:
-                k = choose(row[first : first + b - a], b - a, draw, guard)
-            if k < 0:
-                if not known:
-                    category64(single, double, u, k1, k2, log_price_gi[group], cap, a, b, exact)
+                k = choose(row[first : first + b - a], b - a, total, as_uniform(word), guard)
+                if k < 0:
+                    _, total = category64(single, double, u, k1, k2, log_price_i, cap, a, b, exact)
                     counts[3] += 1
-                k = choose(exact, b - a, draw, 0.0)
-            i = a + k
-            # Quantity: one element in double precision.
-            mu = element64(double, u, i, k1, k2, single.item_hash[i], log_price_gi[group, i])
-            rate = math.exp(double.gamma_prod_0[i] + f64(double.gamma_prod_1[u, i]) * min(mu, cap))
+            if k < 0:
+                k = choose(exact, b - a, total, as_uniform(word), 0.0)
+            lines[0, n], lines[1, n], lines[2, n] = u, j, a + k
+            n += 1
+        # Quantities: one element each, in double precision.
+        beta_x, beta_z, weight = double.beta_x[u], double.beta_z[u], double.gamma_prod_1[u]
+        for line in range(begun, n):
+            prefetch(beta_x, lines[2, line])
+            prefetch(beta_z, lines[2, line])
+            prefetch(weight, lines[2, line])
+        for line in range(begun, n):
+            j, i = lines[1, line], lines[2, line]
+            mu = element64(double, u, i, k1, k2, single.item_hash[i], log_price_i[i])
+            rate = math.exp(double.gamma_prod_0[i] + f64(weight[i]) * min(mu, cap))
             q1, q2 = key_halves(head_quantity, u)
             word, _ = words(category_hash[j], q1, q2)
-            lines[0, n], lines[1, n], lines[2, n] = u, j, i
             if rate < 30.0:
-                lines[3, n] = 1 + poisson(as_uniform(word), rate)
+                lines[3, line] = 1 + poisson(as_uniform(word), rate)
             else:
-                lines[3, n] = 0
-                rates[0, n], rates[1, n] = rate, as_uniform(word)
-            n += 1
+                lines[3, line] = 0
+                rates[0, line], rates[1, line] = rate, as_uniform(word)
         if not lazy:
             store_value[c] = top + math.log(above)
     return n, error

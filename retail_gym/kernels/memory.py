@@ -34,22 +34,20 @@ class Prices:
 
     offer: Offer
     price_gi: NDArray[np.float32]  # G, I: beta_i log P
-    size_gj: Floats  # G, J: largest absolute price term of a category
-    size_g: Floats  # G
+    size_g: Floats  # G: largest absolute price term
     noise_g: NDArray[np.float32]  # G, 9: noise coefficients with the cap taken out
 
 
 def make_prices(world: World, packed: Packed, offer: Offer) -> Prices:
     """Convert an offer."""
     price_gi = (world.beta_i * offer.log_price_gi).astype(np.float32)
-    size_gj = np.maximum.reduceat(np.abs(price_gi), world.category_start, axis=1)
+    size_g = np.maximum(price_gi.max(axis=1), -price_gi.min(axis=1))
     noise_g = np.tile(packed.noise_coefficients, (offer.cap_g.size, 1))
     noise_g[:, 0] -= LOG2E * np.where(np.isinf(offer.cap_g), 0.0, offer.cap_g)
     return Prices(
         offer,
         price_gi,
-        size_gj.astype(np.float64),
-        size_gj.max(axis=1).astype(np.float64),
+        size_g.astype(np.float64),
         noise_g.astype(np.float32),
     )
 

@@ -175,7 +175,8 @@ class NumbaKernel:
         offer = prices.offer
         finite = np.where(np.isinf(offer.cap_g), 0.0, offer.cap_g)
         best = finite[:, None] + packed.log_size
-        bound_gj = category_probability(packed.gamma_cate_0, packed.gamma_cate_1, best) + 1e-12
+        bound_gj = category_probability(packed.gamma_cate_0, packed.gamma_cate_1, best)
+        limit_gj = np.ceil(np.minimum(bound_gj + 1e-9, 1.0) * (2.0**32 - 1)).astype(np.uint32)
         value, error = np.zeros(world.n_customers), np.zeros(world.n_customers)
         parts: list[Ints] = []
         for start in range(0, customers.size, _CHUNK):
@@ -194,8 +195,8 @@ class NumbaKernel:
                 offer.log_price_gi,
                 offer.cap_g,
                 offer.group_u,
-                prices.size_gj,
-                bound_gj,
+                prices.size_g,
+                limit_gj,
                 packed.category_hash,
                 packed.gamma_cate_0,
                 packed.gamma_cate_1,

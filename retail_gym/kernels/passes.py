@@ -1,7 +1,8 @@
 """Compiled passes over one customer's products: addresses, exponentials, sums, double precision.
 
 Nothing is decided here; :mod:`retail_gym.kernels.decisions` does that. All functions release the
-interpreter lock and depend on their arguments alone.
+interpreter lock and depend on their arguments alone. Numba's cache does not notice when a function
+called from another file changes: after an edit here, ``make clean-cache``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ __all__ = [
     "as_uniform",
     "category64",
     "category_sums",
+    "category_words",
     "choose",
     "element64",
     "exponentials",
@@ -25,12 +27,13 @@ __all__ = [
     "guard_band",
     "key_halves",
     "poisson",
+    "promotion_week",
     "stage_head",
     "sum_of",
     "utilities",
 ]
 
-u32, u64, f32, f64 = np.uint32, np.uint64, np.float32, np.float64
+u32, u64, f32, f64, uintp = np.uint32, np.uint64, np.float32, np.float64, np.uintp
 
 _GOLDEN, _WEEK = u64(0x9E3779B97F4A7C15), u64(0xD1B54A32D192ED03)
 _NOISE: Final = u64(5)  # Stage.NOISE
@@ -66,21 +69,31 @@ def as_uniform(word: Any) -> Any:
 
 
 @njit(fastmath=FAST, nogil=True, cache=True)
-def exponentials(single, u, k1, k2, price_i, x, g, a, b, out):
+def exponentials(single, u, k1, k2, price_i, x, g_row, a, b, out):
     """exp(utility - cap) of products a..b of customer u, into out[0:b-a]."""
     base, sigma, w = single.base[u], single.sigma[u], single.price_weight[u]
-    for i in range(a, b):
+    g = _registers(g_row)
+    for k in range(b - a):
+        i = uintp(a + k)  # unsigned: an index that might be negative keeps loops from vectors
         mu = element(single.item_hash[i], k1, k2, base[i], sigma[i], f32(w * price_i[i]), x, g)
-        out[i - a] = exp2(min(mu, f32(0.0)))
+        out[k] = exp2(min(mu, f32(0.0)))
 
 
 @njit(fastmath=FAST, nogil=True, cache=True)
-def utilities(single, u, k1, k2, price_i, x, g, a, b, out):
+def utilities(single, u, k1, k2, price_i, x, g_row, a, b, out):
     """Utilities in log2 units of products a..b of customer u, into out[0:b-a]."""
     base, sigma, w = single.base[u], single.sigma[u], single.price_weight[u]
-    for i in range(a, b):
+    g = _registers(g_row)
+    for k in range(b - a):
+        i = uintp(a + k)
         price = f32(w * price_i[i])
-        out[i - a] = element(single.item_hash[i], k1, k2, base[i], sigma[i], price, x, g)
+        out[k] = element(single.item_hash[i], k1, k2, base[i], sigma[i], price, x, g)
+
+
+@njit(inline="always")
+def _registers(g):
+    """The noise coefficients as a tuple: from an array they would be loaded for every product."""
+    return (g[0], g[1], g[2], g[3], g[4], g[5], g[6], g[7], g[8])
 
 
 @njit(nogil=True, cache=True)
@@ -96,11 +109,12 @@ def sum_of(values, a, b):
 @njit(fastmath=FAST, nogil=True, cache=True)
 def exponentials_above(values, a, b):
     """Replace log2 utilities by exponentials relative to their largest, which is returned."""
-    peak = values[a]
-    for k in range(a + 1, b):
-        peak = max(peak, values[k])
-    for k in range(a, b):
-        values[k] = exp2(f32(values[k] - peak))
+    some = values[a:b]
+    peak = some[0]
+    for k in range(some.size):
+        peak = max(peak, some[k])
+    for k in range(some.size):
+        some[k] = exp2(f32(some[k] - peak))
     return peak
 
 
@@ -118,22 +132,18 @@ def guard_band(size, scale):
 def element64(double, u, i, k1, k2, hashed, log_price):
     """Utility in double precision, in the oracle's order of operations."""
     word, second = words(hashed, k1, k2)
-    k = (word & u32(255)) + ((word >> u32(8)) & u32(255))
-    k = k + ((word >> u32(16)) & u32(255)) + (word >> u32(24))
-    feature = double.feature[k]
+    feature = double.feature[_byte_sum64(word)]
     if double.mean.size > 0:
         feature = f64(double.mean[u, i]) + f64(double.scale[u, i]) * feature
-    k = (second & u32(255)) + ((second >> u32(8)) & u32(255))
-    k = k + ((second >> u32(16)) & u32(255)) + (second >> u32(24))
     mu = f64(double.beta_x[u, i]) * feature
     mu += f64(double.beta_z[u, i]) * double.z[i]
     mu += (double.weight_u[u] * double.beta_i[i]) * log_price
-    return mu + double.noise[k]
+    return mu + double.noise[_byte_sum64(second)]
 
 
 @njit(nogil=True, cache=True)
 def category64(single, double, u, k1, k2, log_price_i, cap, a, b, out):
-    """Exponentials of a category in double precision, into out; returns its value CV."""
+    """Exponentials of a category in double precision, into out; its value CV and their sum."""
     peak = -np.inf
     for i in range(a, b):
         mu = element64(double, u, i, k1, k2, single.item_hash[i], log_price_i[i])
@@ -143,23 +153,25 @@ def category64(single, double, u, k1, k2, log_price_i, cap, a, b, out):
     for k in range(b - a):
         out[k] = math.exp(out[k] - peak)
         total += out[k]
-    return peak + math.log(total)
+    return peak + math.log(total), total
 
 
 @njit(nogil=True, cache=True)
-def choose(values, n, uniform, guard):
-    """First position at which the running sum exceeds the draw; -1 if the guard is too near."""
-    total = 0.0
-    for k in range(n):
-        total += values[k]
+def choose(values, n, total, uniform, guard):
+    """First position at which the running sum exceeds the draw; -1 if the guard is too near.
+
+    ``total`` is the sum of the values; the guard is relative to it.
+    """
     target, near = uniform * total, guard * total
     running = 0.0
     for k in range(n):
         running += values[k]
-        if abs(running - target) < near:
-            return -1
-        if running > target:
-            return k
+        if running > target - near:
+            # Within the guard of the threshold here, or one step before?
+            if near > 0.0 and running < target + near:
+                return -1
+            if running > target:
+                return k
     return n - 1 if near == 0.0 else -1
 
 
@@ -174,6 +186,48 @@ def poisson(uniform, rate):
         term = term * rate / n
         total += term
     return n
+
+
+@njit(nogil=True, cache=True)
+def category_words(hashed, k1, k2, out):
+    """The words of every category for one customer and stage."""
+    for j in range(hashed.size):
+        out[j], _ = words(hashed[j], k1, k2)
+
+
+@njit(nogil=True, cache=True)
+def promotion_week(hashed, state_key, depth_key, a01_i, a11_i, depth, state_i, discount_i):
+    """Eq. 13-15 for every product: the next discount state, and the discount in it.
+
+    Args:
+        hashed: item hashes, shape (I,).
+        state_key: key halves of the week's state draws.
+        depth_key: key halves of the week's depth draws.
+        a01_i: probability of entering the discount state, shape (I,).
+        a11_i: probability of staying in it, shape (I,).
+        depth: depth by byte sum, shape (1021,).
+        state_i: True where discounted; updated in place.
+        discount_i: receives the discounts.
+    """
+    # Whole passes without branches: states are random, and a branch on them guesses wrong.
+    draw = np.empty(hashed.size, np.uint32)
+    for i in range(hashed.size):
+        draw[i], _ = words(hashed[i], state_key[0], state_key[1])
+    for i in range(hashed.size):
+        enter, stay = a01_i[i], a11_i[i]
+        state_i[i] = as_uniform(draw[i]) < (stay if state_i[i] else enter)
+    for i in range(hashed.size):
+        word, _ = words(hashed[i], depth_key[0], depth_key[1])
+        pairs = u32(u32(word & u32(0x00FF00FF)) + u32(u32(word >> u32(8)) & u32(0x00FF00FF)))
+        draw[i] = u32(u32(pairs + u32(pairs >> u32(16))) & u32(0xFFFF))
+    for i in range(hashed.size):
+        discount_i[i] = depth[uintp(draw[i])] * state_i[i]
+
+
+@njit(inline="always")
+def _byte_sum64(word):
+    k = (word & u32(255)) + ((word >> u32(8)) & u32(255))
+    return k + ((word >> u32(16)) & u32(255)) + (word >> u32(24))
 
 
 @njit(nogil=True, cache=True)

@@ -26,11 +26,12 @@ from typing import Any, Final
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from retail_gym import rng
 
-__all__ = ["FAST", "LOG2E", "element", "exp2", "vector_sum"]
+__all__ = ["FAST", "LOG2E", "element", "exp2", "prefetch", "vector_sum", "words"]
 
 u32, i32, f32 = np.uint32, np.int32, np.float32
 
@@ -182,5 +183,26 @@ def vector_sum(context: Any, values: Any, start: Any, stop: Any) -> Any:  # prag
             )
             half = builder.fadd(low, high)
         return builder.extract_element(half, ir.Constant(ir.IntType(32), 0))
+
+    return signature, generate
+
+
+@intrinsic
+def prefetch(context: Any, values: Any, index: Any) -> Any:  # pragma: no cover (compiled)
+    """Ask for the cache line of ``values[index]``; changes nothing but the wait for it.
+
+    A lazy week reads a few short runs of a large array for each customer. Asked for one by one,
+    they cost more than everything that is computed from them.
+    """
+    signature = types.void(values, types.int64)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
+        ask = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        pointer = builder.bitcast(builder.gep(data, [args[1]]), byte)
+        builder.call(ask, [pointer, word(0), word(3), word(1)])  # to read, to keep, data
+        return context.get_dummy_value()
 
     return signature, generate

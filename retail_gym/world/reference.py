@@ -76,9 +76,10 @@ class CapReference:
         # np.percentile's linear interpolation, without its overhead.
         place = self.percentile / 100.0 * (values.size - 1)
         low = min(int(place), values.size - 2) if values.size > 1 else 0
-        ordered = np.partition(values, [low, min(low + 1, values.size - 1)])
-        step = ordered[min(low + 1, values.size - 1)] - ordered[low]
-        return float(ordered[low] + (place - low) * step)
+        high = min(low + 1, values.size - 1)
+        ordered = np.partition(values, high)
+        below, above = ordered[: low + 1].max(), ordered[high]
+        return float(below + (place - low) * (above - below))
 
 
 def reward_scale(world: World) -> float:
