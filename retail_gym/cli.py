@@ -259,6 +259,41 @@ def info(
         typer.echo(f"{key:28s} {shown:.6g}" if isinstance(value, float) else f"{key:28s} {shown}")
 
 
+@app.command()
+def bench(
+    preset: Annotated[str, typer.Option(help="Preset, .toml or .npz file.")] = "scenario",
+    episodes: Annotated[int, typer.Option(min=1, help="Years behind each figure.")] = 5,
+    out: Annotated[Path | None, typer.Option(help="Write the figures as JSON.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure speed, memory and start-up, in milliseconds and in units of np.exp."""
+    from retail_gym.bench import run_benchmarks
+
+    if out is not None:
+        _check_writable(out)
+    figures = run_benchmarks(preset, episodes)
+    text = json.dumps(figures, indent=2)
+    if as_json:
+        typer.echo(text)
+    else:
+        rows = [
+            [
+                name,
+                f"{value['ms']['minimum']:.3f}",
+                f"{value['ms']['median']:.3f}",
+                f"{value['ratio_to_np_exp']['minimum']:.2f}",
+                f"{value['ratio_to_np_exp']['median']:.2f}",
+            ]
+            for name, value in figures.items()
+            if isinstance(value, dict) and "ratio_to_np_exp" in value
+        ]
+        _table(rows, ["measurement", "min ms", "median ms", "min / np.exp", "median / np.exp"])
+        typer.echo(json.dumps({k: figures[k] for k in ("np_exp_ms", "start_up_s")}))
+    if out is not None:
+        _write(out, text.encode())
+        typer.echo(f"figures: {out}", err=as_json)
+
+
 def _check_writable(file: Path) -> None:
     """Find out now, not after the computation, whether a file can be written."""
     probe = file.with_name(f".{file.name}.test")

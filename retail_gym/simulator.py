@@ -58,7 +58,7 @@ class Simulator:
         if not 0 <= int(episode_key) < 2**64:
             raise ValueError(f"an episode key must lie in [0, 2**64), got {episode_key!r}")
         self.episode_key = int(episode_key)
-        self._kernel: Kernel = make_kernel(kernel)
+        self.kernel: Kernel = make_kernel(kernel)
         groups = [np.arange(world.n_customers)] if segments is None else segments
         members = np.concatenate(groups) if groups else np.zeros(0, dtype=np.int64)
         if not np.array_equal(np.sort(members), np.arange(world.n_customers)):
@@ -113,7 +113,7 @@ class Simulator:
         coupon = self._check_coupons(coupon_u)
         discount = 1.0 - price / world.base_price  # negative where a price was raised
         offer = self._offer(price, discount, coupon, week)
-        memory, lines = self._kernel.week(world, state.memory, offer, self.episode_key, week)
+        memory, lines = self.kernel.week(world, state.memory, offer, self.episode_key, week)
         last_purchase = state.last_purchase.copy()
         last_purchase[lines.customer] = week
         for shared in (last_purchase, coupon, memory.visited):
