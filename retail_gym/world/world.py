@@ -17,6 +17,7 @@ from retail_gym.model.category_choice import category_start
 from retail_gym.world import reference
 from retail_gym.world.catalog import draw_catalog
 from retail_gym.world.population import draw_coefficients, draw_customers
+from retail_gym.world.presets import load_config, shipped_reward_scale
 from retail_gym.world.store_config import PromotionPlan, StoreConfig
 
 Floats = NDArray[np.float64]
@@ -239,6 +240,7 @@ def build_world(config: StoreConfig, seed: int = 0) -> World:
         marketing=config.marketing,
         marketing_scale=config.marketing_scale,
         cap_reference=reference.draw_cap_reference(config, seed, catalog),
+        stored_reward_scale=shipped_reward_scale(config, seed),
     )
 
 
@@ -268,7 +270,6 @@ def make_world(
         ValueError: for an unknown preset or a value out of range.
         TypeError: for an unknown override; both name the valid choices.
     """
-    from retail_gym.world.presets import load_config
     from retail_gym.world.storage import config_to_json
 
     if isinstance(preset, str | os.PathLike) and str(preset).endswith(".npz"):

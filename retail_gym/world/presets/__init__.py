@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
+from functools import cache
+from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from retail_gym.config import check_choice, read_toml
+from retail_gym.config import check_choice, read_toml, stable_hash
 from retail_gym.world.store_config import StoreConfig
 
-__all__ = ["PRESETS", "load_config", "preset_names"]
+__all__ = ["PRESETS", "SCALES", "load_config", "preset_names", "shipped_reward_scale"]
+
+#: R0 of the presets, by the hash of the configuration, for the first world seeds.
+SCALES: Final = resources.files(__name__).joinpath("reward_scale.json")
 
 
 def _lazy(module: str, function: str) -> Callable[[], StoreConfig]:
@@ -63,3 +69,15 @@ def load_config(preset: str | os.PathLike[str]) -> StoreConfig:
             raise ValueError(f"{preset}: {error}") from None
     check_choice("preset", str(preset), preset_names())
     return PRESETS[str(preset)]()
+
+
+@cache
+def _scales() -> dict[str, Any]:
+    table: dict[str, Any] = json.loads(SCALES.read_text(encoding="utf-8"))
+    return table
+
+
+def shipped_reward_scale(config: StoreConfig, seed: int) -> float | None:
+    """R0 of a preset as shipped; None for other configurations and seeds."""
+    scales = _scales().get(stable_hash(config), {"scales": []})["scales"]
+    return float(scales[seed]) if seed < len(scales) else None
