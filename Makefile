@@ -22,6 +22,7 @@ help:
 	@echo "make lint       ruff, mypy, codespell (format: let ruff rewrite)"
 	@echo "make bench      throughput, memory and start-up as JSON in results/bench.json"
 	@echo "make install    virtual environment with everything for development"
+	@echo "make clean-cache  forget compiled kernels (after an edit of one)"
 	@echo "make clean      remove the virtual environment, caches and builds; results stay"
 
 # Touched last, so that a half-made environment is made again.

@@ -1,4 +1,4 @@
-"""The command line: ``retail-gym scenarios | simulate | conformance | info``."""
+"""The command line: ``retail-gym scenarios | simulate | conformance | info | bench``."""
 
 from __future__ import annotations
 
