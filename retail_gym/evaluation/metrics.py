@@ -30,7 +30,8 @@ class RunMetrics:
 
     * units, revenue [$], margin [$], discount_spend [$]: sums over the run.
     * realised_discount: mean over all purchase lines of 1 - price paid / base price.
-    * effective_discount: mean discount on the shelf over products, weeks and segments.
+    * effective_discount: mean discount on the shelf over products, weeks and segments; of a
+      group, what its customers were offered.
     * categories_per_customer_week: categories bought / (customers x weeks).
     * categories_per_visiting_customer_week: mean over the weeks with buyers of categories
       bought / customers who bought.
@@ -57,7 +58,7 @@ class RunMetrics:
             for key in ("units", "revenue", "margin", "discount_spend", "line_discount", "lines",
                         "visits", "penetration", "penetration_weeks")
         }  # fmt: skip
-        self._effective = 0.0
+        self._effective = np.zeros(n)
         self._weeks = 0
         self._last: WeekOutcome | None = None
 
@@ -85,7 +86,11 @@ class RunMetrics:
         )
         self._sum["penetration"][some] += lines[some] / buyers[some]
         self._sum["penetration_weeks"] += some
-        self._effective += outcome.effective_discount
+        if n == 1:
+            self._effective += outcome.effective_discount
+        else:  # what each group's customers were offered
+            offered = outcome.segment_discount[outcome.segment_of_customer]
+            self._effective += np.bincount(self._group_u, weights=offered, minlength=n) / self._size
         self._weeks += 1
         self._last = outcome
 
@@ -111,7 +116,7 @@ class RunMetrics:
             "margin": s["margin"],
             "discount_spend": s["discount_spend"],
             "realised_discount": s["line_discount"] / np.maximum(s["lines"], 1.0),
-            "effective_discount": np.full(n, self._effective / weeks),
+            "effective_discount": self._effective / weeks,
             "categories_per_customer_week": s["lines"] / customer_weeks,
             "categories_per_visiting_customer_week": s["penetration"]
             / np.maximum(s["penetration_weeks"], 1.0),
