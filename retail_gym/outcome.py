@@ -67,17 +67,17 @@ class WeekOutcome:
         """Quantity times (price paid - 0.70 base price) [$], shape (L,)."""
         return self.lines.quantity * (self.unit_price - COST_SHARE * self.base_price)
 
-    @property
+    @cached_property
     def units(self) -> int:
         """Units sold."""
         return int(self.lines.quantity.sum())
 
-    @property
+    @cached_property
     def revenue(self) -> float:
         """Sum of quantity times price paid [$]."""
         return float(self.line_revenue.sum())
 
-    @property
+    @cached_property
     def margin(self) -> float:
         """Sum of quantity times (price paid - 0.70 base price) [$]."""
         return float(self.line_margin.sum())
@@ -87,12 +87,12 @@ class WeekOutcome:
         """Sum of quantity times (base price - price paid) [$]."""
         return float((self.lines.quantity * (self.base_price - self.unit_price)).sum())
 
-    @property
+    @cached_property
     def realised_discount(self) -> float:
         """Mean over the week's lines of 1 - price paid / base price; 0 without lines."""
         return float(self.line_discount.mean()) if self.line_discount.size else 0.0
 
-    @property
+    @cached_property
     def effective_discount(self) -> float:
         """Mean discount on the shelf over products and segments."""
         rows = self.segment_discount
@@ -126,7 +126,7 @@ class WeekOutcome:
         """Categories bought per buyer; 0 without buyers."""
         return self.categories / self.buyers if self.buyers else 0.0
 
-    @property
+    @cached_property
     def visit_rate(self) -> float:
         """Share of customers who visited."""
         return float(self.visited.mean())
@@ -135,7 +135,7 @@ class WeekOutcome:
         """Who has a purchase in the last min(week, ``weeks``) weeks, shape (U,)."""
         return (self.last_purchase > 0) & (self.last_purchase > self.week - weeks)
 
-    @property
+    @cached_property
     def retention(self) -> float:
         """Share of customers with a purchase in the last min(week, 4) weeks."""
         return float(self.active().mean())

@@ -95,12 +95,20 @@ class Simulator:
             )
         self._state = state
 
-    def step(self, price_si: ArrayLike, coupon_u: ArrayLike | None = None) -> WeekOutcome:
+    def step(
+        self,
+        price_si: ArrayLike,
+        coupon_u: ArrayLike | None = None,
+        discount_si: Floats | None = None,
+    ) -> WeekOutcome:
         """Simulate one week.
 
         Args:
             price_si: shelf prices [$], shape (I,) or one row per segment (S, I), > 0.
             coupon_u: store-wide coupon of each customer, shape (U,), in [0, 1); default none.
+            discount_si: the discounts D behind the prices, shape (S, I), which count in the
+                marketing feature; by default 1 - price / base price, negative where a price was
+                raised.
 
         Returns:
             What happened.
@@ -111,7 +119,7 @@ class Simulator:
         world, state, week = self.world, self._state, self._state.week + 1
         price = self._check_prices(price_si)
         coupon = self._check_coupons(coupon_u)
-        discount = 1.0 - price / world.base_price  # negative where a price was raised
+        discount = 1.0 - price / world.base_price if discount_si is None else discount_si
         offer = self._offer(price, discount, coupon, week)
         memory, lines = self.kernel.week(world, state.memory, offer, self.episode_key, week)
         last_purchase = state.last_purchase.copy()
@@ -133,7 +141,7 @@ class Simulator:
         )
 
     def _check_prices(self, price_si: ArrayLike) -> Floats:
-        price = np.array(price_si, dtype=np.float64)
+        price = np.asarray(price_si, dtype=np.float64)
         if price.shape == (self.world.n_products,):
             price = np.broadcast_to(price, (self.n_segments, self.world.n_products))
         expected = (self.n_segments, self.world.n_products)
@@ -142,7 +150,7 @@ class Simulator:
                 f"prices must have shape {expected[1:]} or {expected} (segments, products), "
                 f"got {price.shape}"
             )
-        if not (np.isfinite(price).all() and (price > 0).all()):
+        if not 0.0 < price.min() <= price.max() < np.inf:  # false for NaN as well
             raise ValueError("prices must be finite and above 0 [$]")
         return price
 

@@ -23,7 +23,7 @@ LAYERS: list[set[str]] = [
     {"outcome", "simulator"},
     {"policies", "envs"},
     {"evaluation", "calibration", "data", "generators"},
-    {"plotting", "conformance", "cli", "__main__"},
+    {"plotting", "conformance", "bench", "cli", "__main__"},
 ]
 LAYER = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 FACADE = "retail_gym"  # the package's own __init__: public names of all rooms, loaded on first use

@@ -94,17 +94,40 @@ class SegmentAggregates:
 
     def value(self, outcome: WeekOutcome, decision: Decision, elapsed: float) -> Floats32:
         """Figures of the week, shape (9 S + 1,)."""
+        if self._size.size == 1:
+            table = self._of_everybody(outcome, decision)
+        else:
+            table = self._by_segment(outcome, decision)
+        values = np.append(table.reshape(-1), elapsed).astype(np.float32)
+        return np.clip(values, self.space.low, self.space.high)
+
+    def _of_everybody(self, outcome: WeekOutcome, decision: Decision) -> NDArray[np.float64]:
+        """The figures where there is one segment: those of the week."""
+        return np.array(
+            [
+                decision.depth[0],
+                decision.frequency[0],
+                outcome.visit_rate,
+                outcome.retention,
+                outcome.units,
+                outcome.revenue / self._scale,
+                outcome.realised_discount,
+                outcome.effective_discount,
+                outcome.category_penetration,
+            ]
+        )
+
+    def _by_segment(self, outcome: WeekOutcome, decision: Decision) -> NDArray[np.float64]:
+        """The figures of each segment, shape (S, 9)."""
         n, lines = self._size.size, outcome.lines
         segment_u, segment_l = outcome.segment_of_customer, outcome.line_segment
 
         def total(index: NDArray[np.int64], values: NDArray[Any]) -> NDArray[np.float64]:
-            if n == 1:
-                return np.array([values.sum()], dtype=np.float64)
             return np.bincount(index, weights=values, minlength=n).astype(np.float64)
 
         n_lines = total(segment_l, np.ones(segment_l.size))
         buyers = total(segment_l, outcome.first_lines)
-        table = np.stack(
+        return np.stack(
             [
                 decision.depth,
                 decision.frequency,
@@ -118,5 +141,3 @@ class SegmentAggregates:
             ],
             axis=1,
         )
-        values = np.append(table.reshape(-1), elapsed).astype(np.float32)
-        return np.clip(values, self.space.low, self.space.high)

@@ -208,7 +208,7 @@ class RetailPricingEnv(gym.Env[Floats32, Floats32]):
         simulator = self._running()
         discount_si = self._promotion.step(decision.plans, simulator.week + 1)
         price_si = price(self.world.base_price, discount_si, self.world.lowest_price)
-        self.outcome = simulator.step(price_si)
+        self.outcome = simulator.step(price_si, discount_si=discount_si)
         self._weeks += 1
         return self.outcome
 
