@@ -8,7 +8,7 @@ The fit goes by expectation. Category values, store values and the revenue of a 
 depend on gamma_store or on the category intercept, so they are computed once per (price level,
 policy, world); given them, the 25 numbers of the figure follow in milliseconds from a two-state
 chain of visits per customer, and four scalars are fitted by Nelder-Mead for each price level.
-Fitted on world seeds 0-4; ``experiments.scenarios`` reports on seeds 10-19.
+Fitted on world seeds 0-4 (calibrated: 0-39); ``experiments.scenarios`` reports on seeds 10-19.
 """
 
 from __future__ import annotations
@@ -214,13 +214,15 @@ def main() -> None:
     """Run the study from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--preset", choices=("scenario", "small", "calibrated"), default="scenario")
-    parser.add_argument("--worlds", type=int, nargs="+", default=list(range(5)))
+    parser.add_argument("--worlds", type=int, nargs="+", help="default: 0-4; calibrated 0-39")
     parser.add_argument("--weeks", type=int, default=3, help="weeks of noise averaged")
     parser.add_argument(
-        "--alphas", type=float, nargs="+", default=[6.5, 7.0, 7.5, 8.0, 8.38, 8.75, 9.25, 10.0]
+        "--alphas", type=float, nargs="+", default=[6.0, 6.4, 6.8, 7.2, 7.6, 8.38, 9.25]
     )
     parser.add_argument("--out", type=Path, default=None, help="write the result as JSON")
     args = parser.parse_args()
+    if args.worlds is None:
+        args.worlds = list(range(40 if args.preset == "calibrated" else 5))
     if args.preset == "calibrated":
         result = fit_calibrated(args.worlds, args.weeks)
         scalars = {name: result[name] for name in ("category_shift", "gamma_store_0")}

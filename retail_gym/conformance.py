@@ -74,7 +74,8 @@ def equations(arrays: Mapping[str, Any]) -> dict[str, Floats]:
     missing = [name for name in INPUTS if name not in arrays]
     if missing:
         raise ValueError(f"the equation file lacks {', '.join(missing)}")
-    a: dict[str, Floats] = {name: np.asarray(arrays[name]) for name in INPUTS}
+    a: dict[str, Floats] = {name: np.asarray(arrays[name], dtype=np.float64) for name in INPUTS}
+    _check_inputs(a)
     sizes = a["category_sizes"].astype(np.int64)
     gamma_store_0, gamma_store_1, gamma_store_2 = (
         float(a[f"gamma_store_{k}"].reshape(-1)[0]) for k in range(3)
@@ -111,7 +112,7 @@ def equations(arrays: Mapping[str, Any]) -> dict[str, Floats]:
         a["gamma_prod_0"], a["gamma_prod_1"], out["utility"]
     )
     # Coupons count in the marketing feature where it differs between customers.
-    per_customer = a["marketing_feature"].ndim > 0 and a["marketing_feature"].size > 1
+    per_customer = a["marketing_feature"].shape == a["coupon"].shape
     out["elasticity_store"] = elasticity.store_elasticity(
         gamma_store_2,
         out["visit_probability"],
@@ -137,6 +138,21 @@ def equations(arrays: Mapping[str, Any]) -> dict[str, Floats]:
     return out
 
 
+def _check_inputs(a: Mapping[str, Floats]) -> None:
+    """Refuse inputs of a wrong shape, naming the array."""
+    n_u, n_i, n_j = a["beta_u"].size, int(a["category_sizes"].sum()), a["category_sizes"].size
+    per_customer = ("beta_u", "theta", "coupon", "previous_visit", "previous_visit_probability")
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(per_customer, (n_u,))
+    shapes |= dict.fromkeys(("beta_x", "beta_z", "gamma_prod_1", "X", "eps"), (n_u, n_i))
+    shapes |= dict.fromkeys(("beta_i", "Z", "base_price", "gamma_prod_0", "discount"), (n_i,))
+    shapes |= dict.fromkeys(("gamma_cate_0", "gamma_cate_1"), (n_j,))
+    for name, value in a.items():
+        if name in shapes and value.shape != shapes[name]:
+            raise ValueError(f"{name} must have shape {shapes[name]}, got {value.shape}")
+    if a["marketing_feature"].shape not in ((), (1,), (n_u,)):
+        raise ValueError(f"marketing_feature must be a scalar or have shape ({n_u},)")
+
+
 def check_equations(arrays: Mapping[str, Any]) -> tuple[list[Check], dict[str, Floats]]:
     """Compare the outputs with those the file expects.
 
@@ -159,6 +175,9 @@ def check_equations(arrays: Mapping[str, Any]) -> tuple[list[Check], dict[str, F
         error = np.divide(gap, allowed, out=np.where(gap > 0, np.inf, 0.0), where=allowed > 0)
         worst = float(error.max()) if np.isfinite(ours).all() else np.inf
         checks.append(Check(name, None, None, worst, worst <= TOLERANCE))
+    broken = [name for name, ours in outputs.items() if not np.isfinite(ours).all()]
+    if broken and not checks:
+        raise ValueError(f"outputs with NaN or infinite values: {', '.join(broken)}")
     return checks, outputs
 
 

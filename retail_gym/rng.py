@@ -88,10 +88,10 @@ class Key(NamedTuple):
 
 
 _ALL: Final = 2**64 - 1
-_GOLDEN: Final = 0x9E3779B97F4A7C15
-_WEEK: Final = 0xD1B54A32D192ED03
-_M1: Final = np.uint32(0x735A2D97)
-_M2: Final = np.uint32(0x9E3779B1)
+GOLDEN: Final = 0x9E3779B97F4A7C15
+WEEK: Final = 0xD1B54A32D192ED03
+M1: Final = np.uint32(0x735A2D97)
+M2: Final = np.uint32(0x9E3779B1)
 
 
 def _mix64(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -124,15 +124,15 @@ def stream_key(seed: int, week: int, stage: int, customers: ArrayLike = 0) -> Ke
     if not 0 <= int(seed) < 2**64:
         raise ValueError(f"a seed or episode key must lie in [0, 2**64), got {seed!r}")
     # What all customers share in Python's integers: a tenth of NumPy's time for one number.
-    head = _mix64_int(int(seed) + _GOLDEN)
-    head = _mix64_int(head ^ (int(stage) * _GOLDEN & _ALL))
-    head = _mix64_int(head + int(week) * _WEEK)
+    head = _mix64_int(int(seed) + GOLDEN)
+    head = _mix64_int(head ^ (int(stage) * GOLDEN & _ALL))
+    head = _mix64_int(head + int(week) * WEEK)
     if np.ndim(customers) == 0:
-        one = _mix64_int(head + int(np.asarray(customers)) * _GOLDEN)
+        one = _mix64_int(head + int(np.asarray(customers)) * GOLDEN)
         return Key(np.array(one & 0xFFFFFFFF, np.uint32), np.array(one >> 32 | 1, np.uint32))
     customer = np.asarray(customers, dtype=np.uint64)
     with np.errstate(over="ignore"):
-        key = _mix64(np.uint64(head) + customer * np.uint64(_GOLDEN))
+        key = _mix64(np.uint64(head) + customer * np.uint64(GOLDEN))
     low = (key & np.uint64(0xFFFFFFFF)).astype(np.uint32)
     high = (key >> np.uint64(32)).astype(np.uint32) | np.uint32(1)
     return Key(low, high)
@@ -172,7 +172,7 @@ def words(key: Key, hashed: Words) -> Words:
     with np.errstate(over="ignore"):
         h = (hashed ^ key.k1) * key.k2
         h ^= h >> np.uint32(16)
-        h *= _M1
+        h *= M1
         h ^= h >> np.uint32(15)
     return h
 
@@ -180,7 +180,7 @@ def words(key: Key, hashed: Words) -> Words:
 def second_word(word: Words) -> Words:
     """A second word for the same element, for a draw independent of the first."""
     with np.errstate(over="ignore"):
-        h = word * _M2
+        h = word * M2
         h ^= h >> np.uint32(12)
     return h
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import os
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 import gymnasium as gym
@@ -47,7 +50,8 @@ class RetailPricingEnv(gym.Env[Floats32, Floats32]):
     price-sensitive segment first. Depth is the mean discount of a promoted product, frequency
     the share of products promoted. Depth 0 or frequency 0 means no discount. A
     :class:`~retail_gym.world.PromotionPlan` is accepted too, for processes that two numbers
-    cannot express. For training, ``gymnasium.wrappers.RescaleAction(env, -1, 1)``.
+    cannot express. Numbers count to six decimals. For training,
+    ``gymnasium.wrappers.RescaleAction(env, -1, 1)``.
 
     ## Observation
     ``Box`` float32; nine figures of last week per segment and the share of the episode that has
@@ -129,10 +133,11 @@ class RetailPricingEnv(gym.Env[Floats32, Floats32]):
         try:
             self.world = make_world(preset, world_seed, **overrides)
         except TypeError as error:
-            raise TypeError(
-                f"{error}. Environment arguments: preset, segments, reward, horizon, "
-                "n_customers, world_seed, burn_in, observation, kernel, render_mode"
-            ) from None
+            own = list(inspect.signature(RetailPricingEnv).parameters)[:-1]
+            strange = overrides.keys() - {item.name for item in fields(StoreConfig)}
+            close = [difflib.get_close_matches(name, own, n=1) for name in sorted(strange)]
+            hints = "".join(f" Did you mean {match[0]!r}?" for match in close if match)
+            raise TypeError(f"{error}.{hints} Environment arguments: {', '.join(own)}") from None
         self.horizon = check_int("horizon", horizon, 1)
         self.burn_in = check_int("burn_in", burn_in, 0)
         self.render_mode = render_mode

@@ -48,6 +48,7 @@ def expected_demand(
     seed: int,
     week: int = 2,
     customers: ArrayLike | None = None,
+    last_coupon_u: ArrayLike = 0.0,
     cap: float | None = None,
 ) -> Demand:
     """Expected demand and elasticities of customers, given last week and this week's noise.
@@ -59,6 +60,8 @@ def expected_demand(
         seed: episode key of the noise.
         week: week of the noise.
         customers: customer numbers, shape (B,); default everybody.
+        last_coupon_u: coupons of last week, where they count in the marketing feature, scalar
+            or shape (B,). This week's prices are without coupons.
         cap: utility cap; by default the store's cap at these prices. A finite difference of
             ``quantity`` must hold it fixed.
 
@@ -76,7 +79,8 @@ def expected_demand(
         marketing = rng.resampled_feature(rng.words(key, rng.item_hash(1)[0]))
         slope = 0.0
     else:
-        marketing = marketing_feature(discount, world.marketing_scale)
+        coupon = last_coupon_u if world.marketing == "coupon" else 0.0
+        marketing = marketing_feature(discount, world.marketing_scale, coupon)
         slope = world.marketing_scale / world.n_products
     propensity = visit_propensity(
         store_utility(

@@ -65,6 +65,10 @@ class Job:
 
 
 def _make_env(env: Env, weeks: int, kwargs: Mapping[str, Any]) -> RetailPricingEnv:
+    if not isinstance(env, str | os.PathLike | World):
+        raise ValueError(f"give a World, a preset, a path or a registered id, not {env!r:.60}")
+    if "horizon" in kwargs:
+        raise ValueError("the number of weeks is the argument weeks, not horizon")
     if isinstance(env, str) and (env in gym.registry or ":" in env):
         made: Any = gym.make(env, horizon=weeks, disable_env_checker=True, **kwargs).unwrapped
         if not isinstance(made, RetailPricingEnv):
@@ -256,7 +260,12 @@ def evaluate(
     import polars as pl
 
     weeks = check_int("weeks", weeks, 1)
-    luck = [check_int("seed", seed, 0) for seed in seeds]
+    if not hasattr(policies, "items") or not all(map(callable, policies.values())):
+        raise ValueError("policies must map names to callables policy(observation, week)")
+    try:
+        luck = [check_int("seed", seed, 0) for seed in seeds]
+    except TypeError:
+        raise ValueError(f"seeds must be several, as range(20) or [3], got {seeds!r}") from None
     if not policies or not luck:
         raise ValueError("evaluate needs at least one policy and one seed")
     kwargs = tuple(env_kwargs.items())

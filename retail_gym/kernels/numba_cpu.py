@@ -42,6 +42,10 @@ _CHUNK: Final = 1024
 class NumbaKernel:
     """Compiled single-precision passes with a double-precision guard band.
 
+    The object holds scratch memory: one per thread. Exact visit probabilities of a store with
+    inertia follow from the last 64 weeks at most: beyond theta of about 0.6 an estimate of single
+    precision, from before them, keeps a share theta^64 of its error.
+
     Args:
         guard: scale of the guard band; 1 makes the decisions those of the reference kernel.
         lazy: leave out what the draws settle, where the store allows it.

@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numba import njit
 
+from retail_gym import rng
 from retail_gym.kernels.single import FAST, element, exp2, vector_sum, words
 
 __all__ = [
@@ -35,8 +36,8 @@ __all__ = [
 
 u32, u64, f32, f64, uintp = np.uint32, np.uint64, np.float32, np.float64, np.uintp
 
-_GOLDEN, _WEEK = u64(0x9E3779B97F4A7C15), u64(0xD1B54A32D192ED03)
-_NOISE: Final = u64(5)  # Stage.NOISE
+_GOLDEN, _WEEK = u64(rng.GOLDEN), u64(rng.WEEK)
+_NOISE: Final = u64(rng.Stage.NOISE)
 
 
 @njit(inline="always")

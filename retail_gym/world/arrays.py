@@ -45,6 +45,8 @@ _NOT_THE_STORE: Final = {
 
 
 def _read(arrays: Mapping[str, Any]) -> dict[str, Floats]:
+    if not isinstance(arrays, Mapping):
+        raise ValueError(f"World.from_arrays takes a mapping of arrays by name, got {arrays!r:.60}")
     known = set(_SHAPES) | _OPTIONAL | _NOT_THE_STORE
     unknown = sorted(set(arrays) - known)
     missing = sorted(set(_SHAPES) - _OPTIONAL - set(arrays))
@@ -64,7 +66,10 @@ def _read(arrays: Mapping[str, Any]) -> dict[str, Floats]:
     extent = {"U": np.size(arrays["beta_u"]), "I": int(sizes.sum()), "J": sizes.size}
     values: dict[str, Floats] = {}
     for name in set(arrays) - _NOT_THE_STORE:
-        value = np.array(arrays[name], dtype=np.float64)
+        try:
+            value = np.array(arrays[name], dtype=np.float64)
+        except (TypeError, ValueError):
+            raise ValueError(f"{name} must hold numbers") from None
         if name == "discount_alpha_beta":
             shape: tuple[int, ...] = (2,)
         else:
@@ -91,6 +96,8 @@ def _check_ranges(value: Mapping[str, Floats], lowest_price: float) -> None:
         ("base_price", value.get("base_price", np.ones(1)) > 0, "above 0 [$]"),
         ("lowest_price", np.asarray(lowest_price > 0), "above 0 [$]"),
         ("feature_scale", value.get("feature_scale", np.ones(1)) >= 0, "at least 0"),
+        ("beta_u", value["beta_u"] <= 0, "at most 0 (c, also negative, gives the sign)"),
+        ("beta_i", value["beta_i"] <= 0, "at most 0 (c, also negative, gives the sign)"),
     ):
         if not np.all(fine):
             raise ValueError(f"{name} must be {allowed}")
@@ -142,15 +149,20 @@ def world_from_arrays(
         feature_scale=pairs("feature_scale"),
         alpha_0=value["alpha_0"],
         alpha_1=float(value["alpha_1"]),
-        base_price=value.get(
-            "base_price", base_price(value["alpha_0"], value["alpha_1"], value["Z"], low)
+        base_price=np.maximum(
+            value.get(
+                "base_price", base_price(value["alpha_0"], value["alpha_1"], value["Z"], low)
+            ),
+            low,
         ),
         lowest_price=low,
         gamma_prod_0=value["gamma_prod_0"],
         gamma_prod_1=value["gamma_prod_1"].astype(np.float32),
         promotion=promotion,
         marketing=marketing,
-        marketing_scale=float(value["beta_i"].size if marketing_scale is None else marketing_scale),
+        marketing_scale=float(value["beta_i"].size)
+        if marketing_scale is None
+        else check_finite("marketing_scale", marketing_scale, 0.0),
         cap_reference=CapReference(percentile, none.astype(np.int64), none, none),
     )
     if percentile >= 100.0:

@@ -97,8 +97,13 @@ def reward_scale(world: World) -> float:
         customers=sample,
         stage=rng.symbol_stage("reward_scale"),
     )
-    revenue = (visit.category_probability * visit.revenue).sum()
-    return float(revenue * (n / sample.size))
+    revenue = float((visit.category_probability * visit.revenue).sum() * (n / sample.size))
+    if not 0.0 < revenue < np.inf:
+        raise ValueError(
+            f"the store's expected revenue at base prices is {revenue}: its coefficients are out "
+            "of any sensible range"
+        )
+    return revenue
 
 
 def draw_cap_reference(config: StoreConfig, seed: int, catalog: Catalog) -> CapReference:

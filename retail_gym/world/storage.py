@@ -119,6 +119,8 @@ def save_world(world: World, path: str | os.PathLike[str]) -> Path:
 def load_world(path: str | os.PathLike[str]) -> World:
     """Read a world written by :func:`save_world`."""
     file = Path(path)
+    if file.suffix != ".npz":
+        file = file.with_name(file.name + ".npz")
     content = read_arrays(file)
     try:
         header = json.loads(str(content.pop("header")[()]))
@@ -140,6 +142,25 @@ def load_world(path: str | os.PathLike[str]) -> World:
         )
         plan = PromotionPlan.from_mapping(header.pop("promotion"))
         optional = {"feature_mean": None, "feature_scale": None}
-        return World(**{**optional, **header, **content}, promotion=plan, cap_reference=cap)
+        world = World(**{**optional, **header, **content}, promotion=plan, cap_reference=cap)
     except (KeyError, TypeError) as error:
         raise ValueError(f"{file} is incomplete ({error}). Save the world again") from None
+    _check(world, file)
+    return world
+
+
+def _check(world: World, file: Path) -> None:
+    """Refuse a file whose arrays do not fit together."""
+    n_u, n_j, n_i = world.beta_u.size, world.category_sizes.size, int(world.category_sizes.sum())
+    shapes = {
+        "theta": (n_u,), "beta_u": (n_u,), "gamma_cate_0": (n_j,), "gamma_cate_1": (n_j,),
+        "beta_i": (n_i,), "z": (n_i,), "alpha_0": (n_i,), "base_price": (n_i,),
+        "gamma_prod_0": (n_i,), "beta_x": (n_u, n_i), "beta_z": (n_u, n_i),
+        "gamma_prod_1": (n_u, n_i), "feature_mean": (n_u, n_i), "feature_scale": (n_u, n_i),
+    }  # fmt: skip
+    for name, shape in shapes.items():
+        value = getattr(world, name)
+        if value is not None and (value.shape != shape or not np.isfinite(value).all()):
+            raise ValueError(
+                f"{file}: {name} must hold finite values of shape {shape}. Save the world again"
+            )

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retail_gym.config import check_int
+from retail_gym.config import check_choice, check_int
 from retail_gym.model.category_choice import category_start
 from retail_gym.world import reference
 from retail_gym.world.catalog import draw_catalog
@@ -192,6 +192,9 @@ class World:
         """
         from retail_gym.world.arrays import world_from_arrays
 
+        valid = ("name", "seed", "marketing", "marketing_scale", "eps")
+        for name in settings:
+            check_choice("setting of World.from_arrays", name, valid)
         return world_from_arrays(arrays, **settings)
 
 
