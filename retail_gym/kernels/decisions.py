@@ -57,7 +57,7 @@ _VISIT, _CATEGORY, _PRODUCT, _QUANTITY, _NOISE = (
 )
 _FIRST_ITEM: Final = u32(item_hash(1)[0])
 #: Below this a sum of exponentials has lost its digits (e is at least 2**-126).
-_FAINT: Final = 1e-30
+_FAINT: Final = 1e-26
 
 
 @njit(inline="always")
@@ -113,7 +113,9 @@ def visits(
         threshold = math.exp(needed)
         size = size_u[u] + abs(single.price_weight[u]) * price_size_g[group]
         guard = guard_band(size + 6.0 * abs(cap_g[group]), scale)
-        high, low = threshold * (1.0 + guard), threshold * (1.0 - guard)
+        # exp2 never falls below 2**-126: so much of a sum may be nothing.
+        high = threshold * (1.0 + guard) + n_products * 2.0**-125
+        low = threshold * (1.0 - guard)
         k1, k2 = key_halves(head_noise, u)
         total, done, answer = 0.0, 0, OPEN
         counts[1] += 1

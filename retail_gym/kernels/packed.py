@@ -19,8 +19,9 @@ Ints = NDArray[np.int64]
 
 __all__ = ["Double", "Packed", "Single", "pack"]
 
-#: Largest feature X in absolute value, rounded up (the polynomials are bounded).
+#: Largest feature X and standard Gumbel in absolute value, rounded up: they are bounded.
 LARGEST_FEATURE: Final = 14.0
+LARGEST_NOISE: Final = 15.0
 
 
 class Single(NamedTuple):
@@ -32,7 +33,7 @@ class Single(NamedTuple):
     price_weight: Floats32  # U: c beta_u
     start: Ints  # J
     stop: Ints  # J
-    size_uj: Floats32  # U, J: largest |base| + 14 |sigma| of a category
+    size_uj: Floats32  # U, J: bound on |base| + |sigma X| + |eps| in a category
 
 
 class Double(NamedTuple):
@@ -93,7 +94,8 @@ def _pack(world: World) -> Packed:
             spread = spread * scale[u]
         base[u] = LOG2E * row
         sigma[u] = LOG2E * spread
-    size = np.maximum.reduceat(
+    noise_size = LOG2E * (abs(world.eps_loc) + LARGEST_NOISE * world.eps_scale)
+    size = np.float32(noise_size) + np.maximum.reduceat(
         np.abs(base) + np.float32(LARGEST_FEATURE) * np.abs(sigma), world.category_start, axis=1
     )
     odd = (rng.NORMAL_COEFFICIENTS if persistent else rng.FEATURE_COEFFICIENTS)[1::2]

@@ -297,7 +297,7 @@ def test_200_weeks_of_a_wide_guard_band_with_inertia(name):
 def test_without_a_guard_band_few_weeks_differ(name):
     """Single precision alone: at most 2 % of the weeks hold a decision that it turns.
 
-    Found: 0 of 200 on every store. A week that differs is still a valid one; the walk goes on
+    A week that differs is still a valid one; the walk goes on
     from the reference's memory, so that one difference is counted once.
     """
     world, segments, differ = store(name), _segments(store(name)), 0
