@@ -65,7 +65,7 @@ format: $(DEV)
 
 bench: $(CORE)
 	@mkdir -p results
-	$(BIN)/retail-gym bench --out results/bench.json
+	$(BIN)/retail-gym bench --json --out results/bench.json
 
 # Numba's cache does not see that a compiled function called from another file has changed.
 clean-cache:

@@ -19,6 +19,7 @@ from retail_gym.registration import register_envs
 if TYPE_CHECKING:
     from retail_gym import policies
     from retail_gym.envs.pricing import RetailPricingEnv
+    from retail_gym.envs.vector import RetailPricingVectorEnv
     from retail_gym.evaluation import evaluate, simulate
     from retail_gym.simulator import Simulator
     from retail_gym.world import PromotionPlan, StoreConfig, World, make_world, preset_names
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PromotionPlan",
     "RetailPricingEnv",
+    "RetailPricingVectorEnv",
     "Simulator",
     "StoreConfig",
     "World",
@@ -44,6 +46,7 @@ except PackageNotFoundError:  # a checkout that is not installed
 _HOME = {
     "PromotionPlan": "retail_gym.world",
     "RetailPricingEnv": "retail_gym.envs.pricing",
+    "RetailPricingVectorEnv": "retail_gym.envs.vector",
     "Simulator": "retail_gym.simulator",
     "StoreConfig": "retail_gym.world",
     "World": "retail_gym.world",

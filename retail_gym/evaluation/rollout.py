@@ -25,6 +25,7 @@ from retail_gym.envs.pricing import RetailPricingEnv
 from retail_gym.evaluation.metrics import METRICS, RunMetrics
 from retail_gym.outcome import WeekOutcome
 from retail_gym.policies.base import Policy, reset_policy
+from retail_gym.policies.high_low import no_discount
 from retail_gym.world.store_config import PromotionPlan
 from retail_gym.world.world import World
 
@@ -200,6 +201,8 @@ def run_jobs(
                 bar.update()
             return results
         sent = [_portable(job, Path(folder)) for job in jobs]
+        # Compile here, once, where that is due; the processes then find it on disk.
+        simulate("tiny", no_discount(), weeks=2)
         # Spawned, not forked: a fork copies the threads' locks of other libraries.
         with ProcessPoolExecutor(min(count, len(jobs)), mp_context=get_context("spawn")) as pool:
             futures = {pool.submit(_run_job, job): k for k, job in enumerate(sent)}
