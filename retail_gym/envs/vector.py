@@ -113,6 +113,7 @@ class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         **RetailPricingEnv.metadata,
         "autoreset_mode": AutoresetMode.NEXT_STEP,
     }
+    _pool: ThreadPoolExecutor | None = None  # made when first needed; closed even if half made
 
     def __init__(
         self,
@@ -144,7 +145,6 @@ class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
             threads = len(mine(0)) if large else 1
         self.threads = min(check_int("threads", threads, 1), self.num_envs)
         self._slices = np.array_split(np.arange(self.num_envs), self.threads)
-        self._pool: ThreadPoolExecutor | None = None
         # A kernel has scratch memory: one for each thread.
         kernels = [made] + [copy.deepcopy(made) for _ in self._slices[1:]]
         slice_of = np.repeat(np.arange(self.threads), [part.size for part in self._slices])
