@@ -74,7 +74,7 @@ def equations(arrays: Mapping[str, Any]) -> dict[str, Floats]:
     missing = [name for name in INPUTS if name not in arrays]
     if missing:
         raise ValueError(f"the equation file lacks {', '.join(missing)}")
-    a: dict[str, Floats] = {name: np.asarray(arrays[name], dtype=np.float64) for name in INPUTS}
+    a = {name: _numbers(name, arrays[name]) for name in INPUTS}
     _check_inputs(a)
     sizes = a["category_sizes"].astype(np.int64)
     gamma_store_0, gamma_store_1, gamma_store_2 = (
@@ -138,9 +138,24 @@ def equations(arrays: Mapping[str, Any]) -> dict[str, Floats]:
     return out
 
 
-def _check_inputs(a: Mapping[str, Floats]) -> None:
+def _numbers(name: str, value: Any) -> Floats:
+    try:
+        return np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must hold numbers") from None
+
+
+def _check_inputs(a: dict[str, Floats]) -> None:
     """Refuse inputs of a wrong shape, naming the array."""
-    n_u, n_i, n_j = a["beta_u"].size, int(a["category_sizes"].sum()), a["category_sizes"].size
+    sizes = a["category_sizes"]
+    if sizes.ndim != 1 or sizes.size == 0 or (sizes < 1).any() or (sizes % 1 != 0).any():
+        raise ValueError("category_sizes must list whole numbers, at least 1 each")
+    n_u, n_i, n_j = a["beta_u"].size, int(sizes.sum()), sizes.size
+    for name in ("c", "gamma_store_0", "gamma_store_1", "gamma_store_2", "clip_percentile",
+                 "lowest_price"):  # fmt: skip
+        if a[name].size != 1:
+            raise ValueError(f"{name} must be one number, got shape {a[name].shape}")
+        a[name] = a[name].reshape(())
     per_customer = ("beta_u", "theta", "coupon", "previous_visit", "previous_visit_probability")
     shapes: dict[str, tuple[int, ...]] = dict.fromkeys(per_customer, (n_u,))
     shapes |= dict.fromkeys(("beta_x", "beta_z", "gamma_prod_1", "X", "eps"), (n_u, n_i))

@@ -39,7 +39,7 @@ class WeekOutcome:
     visited: NDArray[np.bool_]  # U
     last_purchase: NDArray[np.int64]  # U: week of the last purchase up to now, 0 for never
     segment_of_customer: NDArray[np.int64]  # U
-    discount_si: Floats  # S, I: discount on the shelf
+    discount_si: Floats  # S, I: discount drawn, before the price floor
     coupon: Floats  # U: coupon used this week
 
     @property
@@ -94,14 +94,14 @@ class WeekOutcome:
 
     @cached_property
     def effective_discount(self) -> float:
-        """Mean discount on the shelf over products and segments."""
+        """Mean discount drawn (eq. 15, before the price floor) over products and segments."""
         rows = self.segment_discount
         # Equal segments give exactly the figure of one.
         return float(rows[0] if (rows == rows[0]).all() else rows.mean())
 
     @cached_property
     def segment_discount(self) -> Floats:
-        """Mean discount on the shelf over products, shape (S,)."""
+        """Mean discount drawn over products, shape (S,)."""
         return np.asarray(self.discount_si.mean(axis=1))
 
     @cached_property

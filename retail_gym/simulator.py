@@ -99,27 +99,28 @@ class Simulator:
         self,
         price_si: ArrayLike,
         coupon_u: ArrayLike | None = None,
-        discount_si: Floats | None = None,
+        discount_si: ArrayLike | None = None,
     ) -> WeekOutcome:
         """Simulate one week.
 
         Args:
             price_si: shelf prices [$], shape (I,) or one row per segment (S, I), > 0.
             coupon_u: store-wide coupon of each customer, shape (U,), in [0, 1); default none.
-            discount_si: the discounts D behind the prices, shape (S, I), which count in the
-                marketing feature; by default 1 - price / base price, negative where a price was
-                raised.
+            discount_si: the discounts D behind the prices, of their shape and at most 1, which
+                count in the marketing feature; by default 1 - price / base price, negative where
+                a price was raised.
 
         Returns:
             What happened.
 
         Raises:
-            ValueError: for a wrong shape, or prices or coupons out of range or not finite.
+            ValueError: for a wrong shape, or prices, coupons or discounts out of range or not
+                finite.
         """
         world, state, week = self.world, self._state, self._state.week + 1
         price = self._check_prices(price_si)
         coupon = self._check_coupons(coupon_u)
-        discount = 1.0 - price / world.base_price if discount_si is None else discount_si
+        discount = self._check_discounts(discount_si, price)
         offer = self._offer(price, discount, coupon, week)
         memory, lines = self.kernel.week(world, state.memory, offer, self.episode_key, week)
         last_purchase = state.last_purchase.copy()
@@ -153,6 +154,18 @@ class Simulator:
         if not 0.0 < price.min() <= price.max() < np.inf:  # false for NaN as well
             raise ValueError("prices must be finite and above 0 [$]")
         return price
+
+    def _check_discounts(self, discount_si: ArrayLike | None, price_si: Floats) -> Floats:
+        if discount_si is None:
+            return 1.0 - price_si / self.world.base_price
+        discount = np.asarray(discount_si, dtype=np.float64)
+        if discount.shape == (self.world.n_products,):
+            discount = np.broadcast_to(discount, price_si.shape)
+        if discount.shape != price_si.shape:
+            raise ValueError(f"discounts must have shape {price_si.shape}, got {discount.shape}")
+        if not -np.inf < discount.min() <= discount.max() <= 1.0:  # false for NaN as well
+            raise ValueError("discounts must be finite and at most 1, shares of the base price")
+        return discount
 
     def _check_coupons(self, coupon_u: ArrayLike | None) -> Floats:
         n = self.world.n_customers

@@ -373,3 +373,23 @@ def test_a_store_of_one_customer_and_one_product():
     simulator = Simulator(world, 1)
     bought = [simulator.step(world.base_price).units for _ in range(30)]
     assert max(bought) >= 1
+
+
+@pytest.mark.parametrize(
+    ("discount", "message"),
+    [
+        (np.zeros((2, 3)), "shape"),
+        (np.full((1, 9), np.nan), "finite"),
+        (np.full(9, 1.5), "at most 1"),
+    ],
+)
+def test_discounts_behind_the_prices_are_checked(tiny_world, discount, message):
+    with pytest.raises(ValueError, match=message):
+        Simulator(tiny_world, 1).step(tiny_world.base_price, discount_si=discount)
+
+
+def test_discounts_of_one_row_serve_every_segment(tiny_world):
+    simulator = Simulator(tiny_world, 1, tiny_world.segment_customers(2))
+    drawn = np.linspace(0.0, 0.4, 9)
+    outcome = simulator.step(tiny_world.base_price, discount_si=drawn)
+    assert np.array_equal(outcome.segment_discount, [drawn.mean()] * 2)

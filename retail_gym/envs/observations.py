@@ -59,7 +59,7 @@ class SegmentAggregates:
     units                     [0, 1000 N]         units sold
     revenue                   [0, 10]             the segment's revenue / R0
     realised_discount         [0, 1]              mean over lines of 1 - price paid / base price
-    effective_discount        [0, 1]              mean discount on the shelf
+    effective_discount        [0, 1]              mean discount drawn, before the floor
     categories_per_buyer      [0, J]              categories bought / customers who bought
     ========================  ==================  ==================================================
 

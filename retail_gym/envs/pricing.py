@@ -66,7 +66,7 @@ class RetailPricingEnv(gym.Env[Floats32, Floats32]):
     | units                | [0, 1000 N] | units sold                                        |
     | revenue              | [0, 10]     | the segment's revenue / R0                        |
     | realised_discount    | [0, 1]      | mean over lines of 1 - price paid / base price    |
-    | effective_discount   | [0, 1]      | mean discount on the shelf                        |
+    | effective_discount   | [0, 1]      | mean discount drawn, before the price floor       |
     | categories_per_buyer | [0, J]      | categories bought / customers who bought          |
 
     then ``elapsed`` in [0, 1]: week / horizon. ``observation_names`` names every entry.

@@ -52,9 +52,8 @@ class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
     """N episodes of :class:`~retail_gym.envs.RetailPricingEnv` side by side, over one store.
 
     Made by ``gym.make_vec("RetailSynth-v0", num_envs=N, vectorization_mode="vector_entry_point")``.
-    The store's arrays exist once, however many environments there are. Environment k of
-    ``reset(seed=s)`` is the single environment of seed s + k, step for step, for any number of
-    threads: same observations, rewards, flags and info as Gymnasium's ``SyncVectorEnv``.
+    The store's arrays exist once. Environment k of ``reset(seed=s)`` is the single environment
+    of seed s + k, step for step, for any number of threads, as in ``SyncVectorEnv``.
 
     ## Action
     ``Box`` float32, shape (N, 2 S): one row ``[depth_1, frequency_1, ...]`` per environment, in
@@ -63,8 +62,7 @@ class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
     bounds raises ``ValueError`` naming its environment, before any environment moves.
 
     ## Observation
-    ``Box`` float32, shape (N, 9 S + 1): rows as in the single environment, named by
-    ``observation_names``. Arrays returned are the caller's: no later call writes to them.
+    ``Box`` float32, shape (N, 9 S + 1): rows as in the single environment, the caller's own.
 
     ## Reward, start and end, info
     As in the single environment: rewards float64, shape (N,); terminations (always False) and
@@ -82,31 +80,26 @@ class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
     | ``DISABLED``  | its last observation                        | raises until it has been reset       |
 
     ``reset(options={"reset_mask": mask})`` resets only the environments where the boolean array
-    is True; the observation rows of the others are their last ones. Unseeded resets, the
-    automatic ones included, continue each environment's own random stream.
+    is True. Unseeded resets, the automatic ones included, continue each environment's stream.
 
     ## Threads
     The compiled kernel works without the interpreter lock, so ``threads`` share the
     environments, a contiguous slice each (while they work, ``sys.setswitchinterval`` is 0.1 ms).
     An error inside an environment is raised as one ``RuntimeError`` naming it; ``reset`` then
-    starts afresh. Reward and observation objects are shared by all environments, so they must
-    keep no state between calls; a kernel object is copied for each further thread.
+    starts afresh. Reward and observation objects are shared and must keep no state between
+    calls; a kernel object is copied for each further thread.
 
     ## Arguments
     Args:
-        preset: name of a preset, path to a ``.toml`` or ``.npz`` file, or a ``World``.
-        num_envs: N.
+        preset: as for the single environment. num_envs: N.
         max_episode_steps: a time limit besides ``horizon``: the earlier one truncates. As under
             ``gymnasium.wrappers.TimeLimit``, ``elapsed`` still counts towards the horizon.
-        autoreset_mode: an ``AutoresetMode`` or its value, ``"NextStep"`` (default),
-            ``"SameStep"`` or ``"Disabled"``.
+        autoreset_mode: one, or its value ``"NextStep"``, ``"SameStep"`` or ``"Disabled"``.
         threads: default: one per available processor, at most N, in stores of 500,000 pairs of
             customer and product or more; 1, the caller's own, in smaller ones.
         kernel: name of a kernel or the object, by default the fastest.
         render_mode: ``None``, ``"ansi"`` or ``"rgb_array"``; ``render()`` returns a tuple of N.
-        **settings: every other argument of :class:`~retail_gym.envs.RetailPricingEnv`:
-            ``segments``, ``reward``, ``horizon``, ``n_customers``, ``world_seed``, ``burn_in``,
-            ``observation`` and fields of the store's configuration.
+        **settings: every other argument of :class:`~retail_gym.envs.RetailPricingEnv`.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012 (gymnasium declares it so)
@@ -170,6 +163,15 @@ class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         self._started = self._warm = False
         self._pool_process = 0
 
+    @property
+    def np_random_seed(self) -> Any:
+        """The seeds of the environments' own random streams; ``np_random``: the streams."""
+        return tuple(env.np_random_seed for env in self.envs)
+
+    @property
+    def np_random(self) -> Any:  # type: ignore[misc]
+        return tuple(env.np_random for env in self.envs)
+
     def reset(
         self,
         *,
@@ -181,8 +183,7 @@ class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         Args:
             seed: s seeds environment k with s + k; a list holds one seed, or None, for each;
                 without seeds the random streams go on.
-            options: ``reset_mask``, a boolean array of shape (N,): reset only these. The rest
-                is passed on to the environments.
+            options: ``reset_mask``, a boolean array of shape (N,): reset only these.
 
         Returns:
             The observations, shape (N, ...), and the info of the environments that were reset.
@@ -313,7 +314,7 @@ class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         n = self.num_envs
         if seed is None or isinstance(seed, int | np.integer):
             seed = [None if seed is None else int(seed) + k for k in range(n)]
-        seeds = [None if s is None else int(s) for s in seed]
+        seeds = [None if s is None else check_int("seed", s, 0) for s in seed]
         if len(seeds) != n:
             raise ValueError(f"give one seed or a list of {n}, one per environment: {seed}")
         return seeds

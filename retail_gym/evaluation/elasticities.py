@@ -48,6 +48,7 @@ def expected_demand(
     seed: int,
     week: int = 2,
     customers: ArrayLike | None = None,
+    discount_i: ArrayLike | None = None,
     last_coupon_u: ArrayLike = 0.0,
     cap: float | None = None,
 ) -> Demand:
@@ -60,6 +61,8 @@ def expected_demand(
         seed: episode key of the noise.
         week: week of the noise.
         customers: customer numbers, shape (B,); default everybody.
+        discount_i: the discounts drawn, which count in the marketing feature, shape (I,); by
+            default 1 - price / base price, which differs where the price floor binds.
         last_coupon_u: coupons of last week, where they count in the marketing feature, scalar
             or shape (B,). This week's prices are without coupons.
         cap: utility cap; by default the store's cap at these prices. A finite difference of
@@ -73,7 +76,7 @@ def expected_demand(
     rows = np.arange(world.n_customers) if customers is None else np.asarray(customers)
     price = np.asarray(price_i, dtype=np.float64)
     log_price, sizes = np.log(price), world.category_sizes
-    discount = 1.0 - price / world.base_price
+    discount = 1.0 - price / world.base_price if discount_i is None else np.asarray(discount_i)
     if world.marketing == "noise":
         key = rng.stream_key(seed, week, rng.Stage.MARKETING, rows)
         marketing = rng.resampled_feature(rng.words(key, rng.item_hash(1)[0]))

@@ -30,7 +30,7 @@ class RunMetrics:
 
     * units, revenue [$], margin [$], discount_spend [$]: sums over the run.
     * realised_discount: mean over all purchase lines of 1 - price paid / base price.
-    * effective_discount: mean discount on the shelf over products, weeks and segments; of a
+    * effective_discount: mean discount drawn (before the price floor) over products, weeks and segments; of a
       group, what its customers were offered.
     * categories_per_customer_week: categories bought / (customers x weeks).
     * categories_per_visiting_customer_week: mean over the weeks with buyers of categories

@@ -25,8 +25,8 @@ from retail_gym.envs.pricing import RetailPricingEnv
 from retail_gym.evaluation.metrics import METRICS, RunMetrics
 from retail_gym.outcome import WeekOutcome
 from retail_gym.policies.base import Policy, reset_policy
-from retail_gym.policies.high_low import no_discount
-from retail_gym.world.store_config import PromotionPlan
+from retail_gym.policies.high_low import scenario
+from retail_gym.world.store_config import PromotionPlan, StoreConfig
 from retail_gym.world.world import World
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Job", "Run", "evaluate", "play", "run_jobs", "simulate"]
 
-Env = str | os.PathLike[str] | World
+Env = str | os.PathLike[str] | World | StoreConfig
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Job:
 
 
 def _make_env(env: Env, weeks: int, kwargs: Mapping[str, Any]) -> RetailPricingEnv:
-    if not isinstance(env, str | os.PathLike | World):
+    if not isinstance(env, str | os.PathLike | World | StoreConfig):
         raise ValueError(f"give a World, a preset, a path or a registered id, not {env!r:.60}")
     if "horizon" in kwargs:
         raise ValueError("the number of weeks is the argument weeks, not horizon")
@@ -154,6 +154,8 @@ def simulate(
         The run: ``.metrics``, ``.rewards``, ``.score``, ``.segments``, ``.transactions``.
     """
     weeks = check_int("weeks", weeks, 1)
+    if not callable(policy):
+        raise ValueError(f"a policy is a callable policy(observation, week), not {policy!r}")
     job = Job(env, (), "policy", policy, check_int("seed", seed, 0), weeks, segments_reported)
     return _run(_make_env(env, weeks, env_kwargs), job, record)
 
@@ -202,7 +204,7 @@ def run_jobs(
             return results
         sent = [_portable(job, Path(folder)) for job in jobs]
         # Compile here, once, where that is due; the processes then find it on disk.
-        simulate("tiny", no_discount(), weeks=2)
+        simulate("tiny", scenario("III"), weeks=2)
         # Spawned, not forked: a fork copies the threads' locks of other libraries.
         with ProcessPoolExecutor(min(count, len(jobs)), mp_context=get_context("spawn")) as pool:
             futures = {pool.submit(_run_job, job): k for k, job in enumerate(sent)}
@@ -269,6 +271,8 @@ def evaluate(
         luck = [check_int("seed", seed, 0) for seed in seeds]
     except TypeError:
         raise ValueError(f"seeds must be several, as range(20) or [3], got {seeds!r}") from None
+    if len(set(luck)) < len(luck):
+        raise ValueError("seeds must differ from one another")
     if not policies or not luck:
         raise ValueError("evaluate needs at least one policy and one seed")
     kwargs = tuple(env_kwargs.items())

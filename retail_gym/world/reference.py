@@ -98,7 +98,7 @@ def reward_scale(world: World) -> float:
         stage=rng.symbol_stage("reward_scale"),
     )
     revenue = float((visit.category_probability * visit.revenue).sum() * (n / sample.size))
-    if not 0.0 < revenue < np.inf:
+    if not 0.0 < revenue < 1e12:
         raise ValueError(
             f"the store's expected revenue at base prices is {revenue}: its coefficients are out "
             "of any sensible range"

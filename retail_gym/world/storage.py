@@ -119,7 +119,7 @@ def save_world(world: World, path: str | os.PathLike[str]) -> Path:
 def load_world(path: str | os.PathLike[str]) -> World:
     """Read a world written by :func:`save_world`."""
     file = Path(path)
-    if file.suffix != ".npz":
+    if file.suffix != ".npz" and not file.is_file():
         file = file.with_name(file.name + ".npz")
     content = read_arrays(file)
     try:

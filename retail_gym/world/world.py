@@ -188,7 +188,8 @@ class World:
                 number of products), ``eps`` (location and scale).
 
         Raises:
-            ValueError: if an array is missing, unknown, of the wrong shape or not finite.
+            ValueError: if an array is missing, unknown, of the wrong shape, not finite or out of
+                range. Base prices below ``lowest_price`` are raised to it.
         """
         from retail_gym.world.arrays import world_from_arrays
 

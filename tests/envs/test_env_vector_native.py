@@ -166,6 +166,18 @@ def test_number_of_threads(tiny_world, small_world):
         native(threads=0)
 
 
+def test_seeds_and_streams_are_those_of_the_environments(tiny_world):
+    envs = native(3, preset=tiny_world)
+    envs.reset(seed=10)
+    assert envs.np_random_seed == (10, 11, 12)
+    assert [a is env.np_random for a, env in zip(envs.np_random, envs.envs, strict=True)] == [
+        True
+    ] * 3
+    with pytest.raises(ValueError, match="seed must be at least 0"):
+        envs.reset(seed=-1)
+    envs.step(np.zeros((3, 2), dtype=np.float32))  # nothing was lost
+
+
 def test_contract_of_the_class(tiny_world):
     # Gymnasium 1.2's SyncVectorEnv writes into the class of its environments; ours must not.
     before = dict(RetailPricingEnv.metadata)
