@@ -89,9 +89,8 @@ class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
     starts afresh. Reward and observation objects are shared and must keep no state between
     calls; a kernel object is copied for each further thread.
 
-    ## Arguments
     Args:
-        preset: as for the single environment. num_envs: N.
+        preset: as for the single environment; num_envs: N.
         max_episode_steps: a time limit besides ``horizon``: the earlier one truncates. As under
             ``gymnasium.wrappers.TimeLimit``, ``elapsed`` still counts towards the horizon.
         autoreset_mode: one, or its value ``"NextStep"``, ``"SameStep"`` or ``"Disabled"``.
@@ -168,8 +167,8 @@ class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         """The seeds of the environments' own random streams; ``np_random``: the streams."""
         return tuple(env.np_random_seed for env in self.envs)
 
-    @property
-    def np_random(self) -> Any:  # type: ignore[misc]
+    @property  # type: ignore[misc]
+    def np_random(self) -> Any:
         return tuple(env.np_random for env in self.envs)
 
     def reset(
