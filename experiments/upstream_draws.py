@@ -26,7 +26,7 @@ from retail_gym.kernels.reference import ReferenceKernel
 from retail_gym.policies import scenario
 from retail_gym.rng import Stage
 from retail_gym.world import World
-from retail_gym.world.noise import noise_words, utility
+from retail_gym.world.noise import customer_words, noise_words, utility
 
 
 class OneDraw(ReferenceKernel):
@@ -39,8 +39,8 @@ class OneDraw(ReferenceKernel):
     ) -> NDArray[np.float64]:
         if stage != Stage.PRODUCT:
             return super()._uniform(world, episode_key, week, u, stage)
-        key = rng.stream_key(episode_key, week, Stage.VISIT, u)
-        return np.full(world.n_categories, rng.uniform(rng.words(key, rng.item_hash(1)[0])))
+        visit = rng.uniform(customer_words(episode_key, week, Stage.VISIT, u))
+        return np.full(world.n_categories, visit)
 
 
 class PooledCap(ReferenceKernel):

@@ -30,19 +30,23 @@ from retail_gym.model import (
     utility,
 )
 from retail_gym.policies.everyday import Planned
+from retail_gym.world.arrays import read_shaped
 from retail_gym.world.world import World
 
 Floats = NDArray[np.float64]
 
 __all__ = ["Check", "check_equations", "check_market", "equations", "read_market"]
 
-#: Arrays that an equation file must hold.
-INPUTS: Final = (
-    "category_sizes", "beta_x", "beta_z", "beta_u", "beta_i", "c", "Z", "base_price",
-    "gamma_cate_0", "gamma_cate_1", "gamma_store_0", "gamma_store_1", "gamma_store_2", "theta",
-    "gamma_prod_0", "gamma_prod_1", "clip_percentile", "lowest_price", "X", "eps", "discount",
-    "coupon", "previous_visit", "previous_visit_probability", "marketing_feature",
-)  # fmt: skip
+#: Arrays that an equation file must hold, with their index letters. The marketing feature is one
+#: number, or one per customer.
+INPUTS: Final = {
+    "category_sizes": "J", "beta_x": "UI", "beta_z": "UI", "beta_u": "U", "beta_i": "I", "c": "",
+    "Z": "I", "base_price": "I", "gamma_cate_0": "J", "gamma_cate_1": "J", "gamma_store_0": "",
+    "gamma_store_1": "", "gamma_store_2": "", "theta": "U", "gamma_prod_0": "I",
+    "gamma_prod_1": "UI", "clip_percentile": "", "lowest_price": "", "X": "UI", "eps": "UI",
+    "discount": "I", "coupon": "U", "previous_visit": "U", "previous_visit_probability": "U",
+    "marketing_feature": "",
+}  # fmt: skip
 TOLERANCE: Final = 1e-9  # times (|expected| + mean |expected|)
 SIGMAS: Final = 4.0  # standard errors, and
 SHARE: Final = 0.015  # of the expected value: a market figure fails beyond both
@@ -69,25 +73,23 @@ def equations(arrays: Mapping[str, Any]) -> dict[str, Floats]:
         Outputs by name, in the order of the paper.
 
     Raises:
-        ValueError: if an input is missing.
+        ValueError: if an input is missing, not a number or of the wrong shape.
     """
     missing = [name for name in INPUTS if name not in arrays]
     if missing:
         raise ValueError(f"the equation file lacks {', '.join(missing)}")
-    a = {name: _numbers(name, arrays[name]) for name in INPUTS}
-    _check_inputs(a)
+    # A feature of one entry per customer means that coupons count in it.
+    per_customer = np.shape(arrays["marketing_feature"]) == np.shape(arrays["coupon"])
+    a = read_shaped(arrays, INPUTS | {"marketing_feature": "U" if per_customer else ""})
     sizes = a["category_sizes"].astype(np.int64)
-    gamma_store_0, gamma_store_1, gamma_store_2 = (
-        float(a[f"gamma_store_{k}"].reshape(-1)[0]) for k in range(3)
-    )
     out: dict[str, Floats] = {}
-    out["price"] = price.price(a["base_price"], a["discount"], float(a["lowest_price"]))
+    out["price"] = price.price(a["base_price"], a["discount"], a["lowest_price"])
     out["price_paid"] = price.price_paid(out["price"], a["coupon"])
-    beta_w = utility.price_sensitivity(float(a["c"]), a["beta_u"], a["beta_i"])
+    beta_w = utility.price_sensitivity(a["c"], a["beta_u"], a["beta_i"])
     out["utility_unclipped"] = utility.product_utility(
         a["beta_x"], a["X"], a["beta_z"], a["Z"], beta_w, np.log(out["price_paid"]), a["eps"]
     )
-    cap = np.percentile(out["utility_unclipped"], float(a["clip_percentile"]))  # the file's own
+    cap = np.percentile(out["utility_unclipped"], a["clip_percentile"])  # the file's own
     out["utility"] = utility.capped_utility(out["utility_unclipped"], cap)
     out["category_value"] = category_choice.category_value(out["utility"], sizes)
     out["product_probability"] = product_choice.product_probability(
@@ -98,9 +100,9 @@ def equations(arrays: Mapping[str, Any]) -> dict[str, Floats]:
     )
     out["store_value"] = store_visit.store_value(out["category_value"])
     store_utility = store_visit.store_utility(
-        gamma_store_0,
-        gamma_store_1,
-        gamma_store_2,
+        a["gamma_store_0"],
+        a["gamma_store_1"],
+        a["gamma_store_2"],
         a["previous_visit"],
         out["store_value"],
         a["marketing_feature"],
@@ -111,10 +113,8 @@ def equations(arrays: Mapping[str, Any]) -> dict[str, Floats]:
     out["purchase_rate"] = quantity.purchase_rate(
         a["gamma_prod_0"], a["gamma_prod_1"], out["utility"]
     )
-    # Coupons count in the marketing feature where it differs between customers.
-    per_customer = a["marketing_feature"].shape == a["coupon"].shape
     out["elasticity_store"] = elasticity.store_elasticity(
-        gamma_store_2,
+        a["gamma_store_2"],
         out["visit_probability"],
         a["discount"],
         coupon_u=a["coupon"] if per_customer else 0.0,
@@ -136,36 +136,6 @@ def equations(arrays: Mapping[str, Any]) -> dict[str, Floats]:
         out["elasticity_quantity"],
     )
     return out
-
-
-def _numbers(name: str, value: Any) -> Floats:
-    try:
-        return np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} must hold numbers") from None
-
-
-def _check_inputs(a: dict[str, Floats]) -> None:
-    """Refuse inputs of a wrong shape, naming the array."""
-    sizes = a["category_sizes"]
-    if sizes.ndim != 1 or sizes.size == 0 or (sizes < 1).any() or (sizes % 1 != 0).any():
-        raise ValueError("category_sizes must list whole numbers, at least 1 each")
-    n_u, n_i, n_j = a["beta_u"].size, int(sizes.sum()), sizes.size
-    for name in ("c", "gamma_store_0", "gamma_store_1", "gamma_store_2", "clip_percentile",
-                 "lowest_price"):  # fmt: skip
-        if a[name].size != 1:
-            raise ValueError(f"{name} must be one number, got shape {a[name].shape}")
-        a[name] = a[name].reshape(())
-    per_customer = ("beta_u", "theta", "coupon", "previous_visit", "previous_visit_probability")
-    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(per_customer, (n_u,))
-    shapes |= dict.fromkeys(("beta_x", "beta_z", "gamma_prod_1", "X", "eps"), (n_u, n_i))
-    shapes |= dict.fromkeys(("beta_i", "Z", "base_price", "gamma_prod_0", "discount"), (n_i,))
-    shapes |= dict.fromkeys(("gamma_cate_0", "gamma_cate_1"), (n_j,))
-    for name, value in a.items():
-        if name in shapes and value.shape != shapes[name]:
-            raise ValueError(f"{name} must have shape {shapes[name]}, got {value.shape}")
-    if a["marketing_feature"].shape not in ((), (1,), (n_u,)):
-        raise ValueError(f"marketing_feature must be a scalar or have shape ({n_u},)")
 
 
 def check_equations(arrays: Mapping[str, Any]) -> tuple[list[Check], dict[str, Floats]]:

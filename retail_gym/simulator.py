@@ -12,7 +12,7 @@ from retail_gym.kernels import Kernel, Memory, Offer, PlainMemory, make_kernel
 from retail_gym.model.price import price_paid
 from retail_gym.model.store_visit import marketing_feature
 from retail_gym.outcome import WeekOutcome
-from retail_gym.world.noise import features
+from retail_gym.world.noise import customer_words, features
 from retail_gym.world.world import World
 
 Floats = NDArray[np.float64]
@@ -208,8 +208,8 @@ class Simulator:
         world = self.world
         if world.marketing == "noise":
             customers = np.arange(world.n_customers)
-            key = rng.stream_key(self.episode_key, week, rng.Stage.MARKETING, customers)
-            return features(rng.words(key, rng.item_hash(1)[0]))
+            stage = rng.Stage.MARKETING
+            return features(customer_words(self.episode_key, week, stage, customers))
         coupon_u = self._state.last_coupon if world.marketing == "coupon" else 0.0
         shelf_s = marketing_feature(discount_si, world.marketing_scale)
         return shelf_s[self._segment_u] + world.marketing_scale * np.asarray(coupon_u)

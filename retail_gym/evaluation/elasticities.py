@@ -18,7 +18,7 @@ from retail_gym.model.store_visit import (
 )
 from retail_gym.model.utility import capped_utility, price_sensitivity
 from retail_gym.model.week import expected_basket
-from retail_gym.world.noise import noise_words, utility
+from retail_gym.world.noise import customer_words, features, noise_words, utility
 from retail_gym.world.world import World
 
 Floats = NDArray[np.float64]
@@ -78,8 +78,7 @@ def expected_demand(
     log_price, sizes = np.log(price), world.category_sizes
     discount = 1.0 - price / world.base_price if discount_i is None else np.asarray(discount_i)
     if world.marketing == "noise":
-        key = rng.stream_key(seed, week, rng.Stage.MARKETING, rows)
-        marketing = rng.resampled_feature(rng.words(key, rng.item_hash(1)[0]))
+        marketing = features(customer_words(seed, week, rng.Stage.MARKETING, rows))
         slope = 0.0
     else:
         coupon = last_coupon_u if world.marketing == "coupon" else 0.0

@@ -44,7 +44,7 @@ from retail_gym.rng import Stage, item_hash
 
 __all__ = ["OPEN", "YES", "trips", "visits"]
 
-u32, u64, f32, f64, i64 = np.uint32, np.uint64, np.float32, np.float64, np.int64
+u32, u64, f64 = np.uint32, np.uint64, np.float64
 
 #: Outcome of a visit decision: 0 no, 1 yes, 2 to be taken again in double precision.
 YES: Final = 1

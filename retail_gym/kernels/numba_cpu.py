@@ -28,6 +28,7 @@ from retail_gym.kernels.memory import FastMemory, Prices, Week, make_prices
 from retail_gym.kernels.packed import Packed, pack
 from retail_gym.model.category_choice import category_probability
 from retail_gym.model.store_visit import store_utility, visit_probability, visit_propensity
+from retail_gym.world.noise import customer_words
 from retail_gym.world.world import World
 
 Floats = NDArray[np.float64]
@@ -226,8 +227,7 @@ class NumbaKernel:
 
 
 def _visit_draw(episode_key: int, week: int, customers: Ints) -> Floats:
-    key = rng.stream_key(episode_key, week, rng.Stage.VISIT, customers)
-    return rng.uniform(rng.words(key, rng.item_hash(1)[0]))
+    return rng.uniform(customer_words(episode_key, week, rng.Stage.VISIT, customers))
 
 
 def _depth(world: World) -> int:

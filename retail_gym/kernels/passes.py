@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 
 from retail_gym import rng
-from retail_gym.kernels.single import FAST, element, exp2, vector_sum, words
+from retail_gym.kernels.single import FAST, byte_sum, element, exp2, vector_sum, words
 
 __all__ = [
     "as_uniform",
@@ -133,13 +133,13 @@ def guard_band(size, scale):
 def element64(double, u, i, k1, k2, hashed, log_price):
     """Utility in double precision, in the oracle's order of operations."""
     word, second = words(hashed, k1, k2)
-    feature = double.feature[_byte_sum64(word)]
+    feature = double.feature[uintp(byte_sum(word))]
     if double.mean.size > 0:
         feature = f64(double.mean[u, i]) + f64(double.scale[u, i]) * feature
     mu = f64(double.beta_x[u, i]) * feature
     mu += f64(double.beta_z[u, i]) * double.z[i]
     mu += (double.weight_u[u] * double.beta_i[i]) * log_price
-    return mu + double.noise[_byte_sum64(second)]
+    return mu + double.noise[uintp(byte_sum(second))]
 
 
 @njit(nogil=True, cache=True)
@@ -219,16 +219,9 @@ def promotion_week(hashed, state_key, depth_key, a01_i, a11_i, depth, state_i, d
         state_i[i] = as_uniform(draw[i]) < (stay if state_i[i] else enter)
     for i in range(hashed.size):
         word, _ = words(hashed[i], depth_key[0], depth_key[1])
-        pairs = u32(u32(word & u32(0x00FF00FF)) + u32(u32(word >> u32(8)) & u32(0x00FF00FF)))
-        draw[i] = u32(u32(pairs + u32(pairs >> u32(16))) & u32(0xFFFF))
+        draw[i] = byte_sum(word)
     for i in range(hashed.size):
         discount_i[i] = depth[uintp(draw[i])] * state_i[i]
-
-
-@njit(inline="always")
-def _byte_sum64(word):
-    k = (word & u32(255)) + ((word >> u32(8)) & u32(255))
-    return k + ((word >> u32(16)) & u32(255)) + (word >> u32(24))
 
 
 @njit(nogil=True, cache=True)

@@ -10,7 +10,7 @@ from retail_gym.kernels.base import Memory, Offer, PlainMemory, Purchases
 from retail_gym.model.utility import capped_utility
 from retail_gym.model.week import Basket, shopping_trip, store_visit
 from retail_gym.rng import Stage
-from retail_gym.world.noise import noise_words, utility
+from retail_gym.world.noise import customer_words, noise_words, utility
 from retail_gym.world.world import World
 
 __all__ = ["ReferenceKernel"]
@@ -39,8 +39,8 @@ class ReferenceKernel:
                 previous_probability_u=memory.visit_probability,
                 marketing_u=offer.marketing_u,
             )
-        key = rng.stream_key(episode_key, week, Stage.VISIT, everybody)
-        visited_u = rng.uniform(rng.words(key, rng.item_hash(1)[0])) < probability_u
+        word_u = customer_words(episode_key, week, Stage.VISIT, everybody)
+        visited_u = rng.uniform(word_u) < probability_u
 
         store_value_u = np.zeros(world.n_customers)
         baskets: list[tuple[int, Basket]] = []

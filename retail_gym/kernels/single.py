@@ -31,7 +31,7 @@ from numba.extending import intrinsic
 
 from retail_gym import rng
 
-__all__ = ["FAST", "LOG2E", "element", "exp2", "prefetch", "vector_sum", "words"]
+__all__ = ["FAST", "LOG2E", "byte_sum", "element", "exp2", "prefetch", "vector_sum", "words"]
 
 u32, i32, f32 = np.uint32, np.int32, np.float32
 
@@ -81,7 +81,8 @@ def _shift_left(context: Any, x: Any, n: Any) -> Any:  # pragma: no cover (compi
 
 
 @njit(inline="always")
-def _byte_sum(h: Any) -> Any:
+def byte_sum(h: Any) -> Any:
+    """Sum of the four bytes of a word (``rng.byte_sum``)."""
     y = u32(u32(h & _PAIRS) + u32(u32(h >> u32(8)) & _PAIRS))
     return u32(u32(y + u32(y >> u32(16))) & u32(0xFFFF))
 
@@ -126,8 +127,8 @@ def element(a: Any, k1: Any, k2: Any, base: Any, sigma: Any, price: Any, x: Any,
         g: nine coefficients of the noise polynomial, times its scale.
     """
     h, second = words(a, k1, k2)
-    s = f32(_small_float(_byte_sum(h)) * _SCALE + _OFFSET)
-    r = f32(_small_float(_byte_sum(second)) * _SCALE + _OFFSET)
+    s = f32(_small_float(byte_sum(h)) * _SCALE + _OFFSET)
+    r = f32(_small_float(byte_sum(second)) * _SCALE + _OFFSET)
     q = f32(s * s)
     feature = f32(x[4] * q + x[3])
     feature = f32(feature * q + x[2])

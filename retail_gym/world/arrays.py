@@ -21,14 +21,14 @@ from retail_gym.world.world import World
 
 Floats = NDArray[np.float64]
 
-__all__ = ["world_from_arrays"]
+__all__ = ["read_shaped", "world_from_arrays"]
 
 _SHAPES: Final[dict[str, str]] = {
     "category_sizes": "J", "beta_x": "UI", "beta_z": "UI", "beta_u": "U", "beta_i": "I", "c": "",
     "Z": "I", "alpha_0": "I", "alpha_1": "", "base_price": "I", "gamma_cate_0": "J",
     "gamma_cate_1": "J", "gamma_store_0": "", "gamma_store_1": "", "gamma_store_2": "",
     "theta": "U", "gamma_prod_0": "I", "gamma_prod_1": "UI", "clip_percentile": "",
-    "lowest_price": "", "a01": "I", "a11": "I", "feature_mean": "UI", "feature_scale": "UI",
+    "lowest_price": "", "a01": "I", "a11": "I", "discount_alpha_beta": "2", "feature_mean": "UI", "feature_scale": "UI",
 }  # fmt: skip
 _OPTIONAL: Final = {
     "base_price", "clip_percentile", "lowest_price", "a01", "a11", "discount_alpha_beta",
@@ -47,7 +47,7 @@ _NOT_THE_STORE: Final = {
 def _read(arrays: Mapping[str, Any]) -> dict[str, Floats]:
     if not isinstance(arrays, Mapping):
         raise ValueError(f"World.from_arrays takes a mapping of arrays by name, got {arrays!r:.60}")
-    known = set(_SHAPES) | _OPTIONAL | _NOT_THE_STORE
+    known = set(_SHAPES) | _NOT_THE_STORE
     unknown = sorted(set(arrays) - known)
     missing = sorted(set(_SHAPES) - _OPTIONAL - set(arrays))
     if unknown or missing:
@@ -58,33 +58,50 @@ def _read(arrays: Mapping[str, Any]) -> dict[str, Floats]:
                 for what, names in (("unknown arrays", unknown), ("missing arrays", missing))
                 if names
             )
-            + f". Valid names: {', '.join(sorted(set(_SHAPES) | _OPTIONAL))}"
+            + f". Valid names: {', '.join(sorted(_SHAPES))}"
         )
-    sizes = np.atleast_1d(np.asarray(arrays["category_sizes"]))
-    if (sizes < 1).any() or (sizes != sizes.astype(np.int64)).any():
-        raise ValueError("category_sizes must hold whole numbers, at least 1 each")
-    extent = {"U": np.size(arrays["beta_u"]), "I": int(sizes.sum()), "J": sizes.size}
+    shapes = {name: _SHAPES[name] for name in arrays if name in _SHAPES}
+    values = read_shaped(arrays, shapes)
+    for name, value in values.items():
+        if not np.isfinite(value).all():
+            raise ValueError(f"{name} holds NaN or infinite values")
+    return values
+
+
+def read_shaped(arrays: Mapping[str, Any], shapes: Mapping[str, str]) -> dict[str, Floats]:
+    """Read arrays as float64 and check that they fit together.
+
+    Args:
+        arrays: by name, ``category_sizes`` and ``beta_u`` among them.
+        shapes: names to read, each with its index letters: U, I, J, "2", or "" for one number
+            (any array of size one will do).
+
+    Returns:
+        The arrays named in ``shapes``; single numbers with shape ().
+
+    Raises:
+        ValueError: for what is not a number or has a wrong shape, naming the array.
+    """
     values: dict[str, Floats] = {}
-    for name in set(arrays) - _NOT_THE_STORE:
+    for name in shapes:
         try:
-            value = np.array(arrays[name], dtype=np.float64)
+            values[name] = np.array(arrays[name], dtype=np.float64)
         except (TypeError, ValueError):
             raise ValueError(f"{name} must hold numbers") from None
-        if name == "discount_alpha_beta":
-            shape: tuple[int, ...] = (2,)
-        else:
-            shape = tuple(extent[letter] for letter in _SHAPES[name])
-            if shape == ():
-                value = value.reshape(-1)[0] if value.size == 1 else value
-        if np.shape(value) != shape:
+    sizes = np.atleast_1d(values["category_sizes"])
+    if not sizes.size or not ((sizes >= 1) & (sizes % 1 == 0)).all():
+        raise ValueError("category_sizes must hold whole numbers, at least 1 each")
+    extent = {"U": values["beta_u"].size, "I": int(sizes.sum()), "J": sizes.size, "2": 2}
+    for name, letters in shapes.items():
+        if letters == "" and values[name].size == 1:
+            values[name] = values[name].reshape(())
+        shape = tuple(extent[letter] for letter in letters)
+        if values[name].shape != shape:
             raise ValueError(
-                f"{name} must have shape {shape}, got {np.shape(value)} (category_sizes gives "
+                f"{name} must have shape {shape}, got {values[name].shape} (category_sizes gives "
                 f"{extent['I']} products in {extent['J']} categories, beta_u {extent['U']} "
                 "customers)"
             )
-        if not np.isfinite(value).all():
-            raise ValueError(f"{name} holds NaN or infinite values")
-        values[name] = value
     return values
 
 

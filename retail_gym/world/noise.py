@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Rows = slice | NDArray[np.int64]
 
-__all__ = ["features", "noise", "noise_words", "utility"]
+__all__ = ["customer_words", "features", "noise", "noise_words", "utility"]
+
+
+def customer_words(seed: int, week: int, stage: int, customers: ArrayLike) -> NDArray[np.uint32]:
+    """The one word of each customer in a stage that draws once a week, shape of ``customers``."""
+    return rng.words(rng.stream_key(seed, week, stage, customers), rng.item_hash(1)[0])
 
 
 def noise_words(
