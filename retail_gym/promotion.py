@@ -19,13 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retail_gym import rng
-from retail_gym.kernels.passes import promotion_week
+from retail_gym.kernels.shelf import promotion_weeks
 from retail_gym.world.priors import Beta
 from retail_gym.world.store_config import Law, PromotionPlan
 
 Floats = NDArray[np.float64]
+Row = tuple[NDArray[Any], int]  # an array of several episodes, and the row of this one
 
-__all__ = ["Promotion"]
+__all__ = ["Promotion", "promote"]
 
 
 class Promotion:
@@ -38,17 +39,12 @@ class Promotion:
     """
 
     def __init__(self, n_products: int, episode_key: int, n_segments: int = 1) -> None:
-        self._key = episode_key
-        self._items = rng.item_hash(n_products)
-        self._rank = {
-            "a01": rng.byte_sum(self._words(0, rng.Stage.RANK_A01)),
-            "a11": rng.byte_sum(self._words(0, rng.Stage.RANK_A11)),
-        }
-        self._discounted_si = np.zeros((n_segments, n_products), dtype=bool)
-        self._kept: dict[str, tuple[Law, Floats]] = {}
-
-    def _words(self, week: int, stage: rng.Stage) -> NDArray[np.uint32]:
-        return rng.words(rng.stream_key(self._key, week, stage), self._items)
+        self.key = episode_key
+        self.items = rng.item_hash(n_products)
+        stages = (rng.Stage.RANK_A01, rng.Stage.RANK_A11)
+        words = [rng.words(rng.stream_key(episode_key, 0, stage), self.items) for stage in stages]
+        self.rank: Row = (rng.byte_sum(np.stack(words))[None], 0)  # 2, I
+        self.discounted: Row = (np.zeros((1, n_segments, n_products), dtype=bool), 0)  # S, I
 
     def step(self, plans: Sequence[PromotionPlan], week: int) -> Floats:
         """Move every product's state and draw the week's discounts.
@@ -60,65 +56,94 @@ class Promotion:
         Returns:
             Discounts in [0, 1], shape (S, I).
 
-        Source: paper eq. 13-15 (:func:`retail_gym.model.price.discount_state` and
-        :func:`~retail_gym.model.price.discount`, compiled in one pass).
+        Source: paper eq. 13-15.
         """
-        state_key = _halves(self._key, week, rng.Stage.DISCOUNT_STATE)
-        depth_key = _halves(self._key, week, rng.Stage.DISCOUNT_DEPTH)
-        discount_si = np.zeros(self._discounted_si.shape)
-        for s, plan in enumerate(plans):
-            if plan.a01 is None or plan.a11 is None or plan.depth is None:
-                self._discounted_si[s] = False
-                continue
-            promotion_week(
-                self._items,
-                state_key,
-                depth_key,
-                self._probability("a01", plan.a01),
-                self._probability("a11", plan.a11),
-                _depth_lattice(plan.depth),
-                self._discounted_si[s],
-                discount_si[s],
-            )
-        return discount_si
-
-    def _probability(self, name: str, law: Law) -> Floats:
-        """Transition probability of every product: the law's quantile at the product's rank."""
-        kept = self._kept.get(name)
-        if kept is not None and (kept[0] is law or (isinstance(law, Beta) and kept[0] == law)):
-            return kept[1]
-        rank = self._rank[name]
-        if isinstance(law, Beta):
-            values = rng.beta_lattice(law.a, law.b)[rank]
-        else:
-            values = np.asarray(law, dtype=np.float64)
-            if values.ndim and values.shape != rank.shape:
-                raise ValueError(
-                    f"the promotion plan has {values.size} transition probabilities for "
-                    f"{rank.size} products"
-                )
-            values = np.array(np.broadcast_to(values, rank.shape))
-        self._kept[name] = (law, values)
-        return values
+        return promote([self], [plans], [week])[0]
 
     def snapshot(self) -> NDArray[np.bool_]:
         """The discount states, shape (S, I)."""
-        return self._discounted_si.copy()
+        states, row = self.discounted
+        return np.array(states[row])
 
     def restore(self, state: NDArray[np.bool_]) -> None:
         """Go back to a snapshot of the same episode."""
-        self._discounted_si = state.copy()
+        self.discounted = (state[None].copy(), 0)
 
 
-def _halves(key: int, week: int, stage: rng.Stage) -> tuple[Any, Any]:
-    halves = rng.stream_key(key, week, stage)
-    return halves.k1[()], halves.k2[()]
+def promote(
+    promotions: Sequence[Promotion], plans: Sequence[Sequence[PromotionPlan]], weeks: Sequence[int]
+) -> Floats:
+    """Move several episodes by a week each, in one pass; :meth:`Promotion.step` moves one.
+
+    Args:
+        promotions: one per episode, of the same catalogue and number of segments.
+        plans: one plan per episode and segment.
+        weeks: week of each episode, counted from 1.
+
+    Returns:
+        Discounts in [0, 1], shape (E, S, I).
+
+    Raises:
+        ValueError: for a plan with a probability per product of another catalogue.
+    """
+    items = promotions[0].items
+    rank = _joined([promotion.rank for promotion in promotions])
+    state = _joined([promotion.discounted for promotion in promotions])
+    for e, promotion in enumerate(promotions):
+        promotion.rank, promotion.discounted = (rank, e), (state, e)
+    # A plan may have a probability for each product: then every law is written out in full.
+    full = any(isinstance(law, np.ndarray) for row in plans for p in row for law in (p.a01, p.a11))
+    shape = (len(promotions), state.shape[1])
+    n_ranks = items.size if full else rng.gumbel_lattice().size
+    transition = np.zeros((*shape, 2, n_ranks))
+    depth, on = np.zeros((*shape, rng.gumbel_lattice().size)), np.zeros(shape, dtype=bool)
+    for e, row in enumerate(plans):
+        for s, plan in enumerate(row):
+            if plan.a01 is None or plan.a11 is None or plan.depth is None:
+                continue
+            on[e, s], depth[e, s] = True, _by_rank(plan.depth)
+            for k, law in enumerate((plan.a01, plan.a11)):
+                transition[e, s, k] = _per_product(law, rank[e, k]) if full else _by_rank(law)
+    stages = (rng.Stage.DISCOUNT_STATE, rng.Stage.DISCOUNT_DEPTH)
+    keys = [
+        [int(half) for stage in stages for half in rng.stream_key(promotion.key, week, stage)]
+        for promotion, week in zip(promotions, weeks, strict=True)
+    ]
+    discount = np.empty(state.shape)
+    promotion_weeks(
+        items,
+        np.array(keys, dtype=np.uint32),
+        on,
+        transition,
+        np.broadcast_to(np.arange(items.size, dtype=np.uint32), rank.shape).copy()
+        if full
+        else rank,
+        depth,
+        state,
+        discount,
+    )
+    return discount
 
 
-def _depth_lattice(law: Beta | float) -> Floats:
-    """Depth by byte sum of the draw."""
+def _by_rank(law: Law) -> Floats | float:
+    """A law's quantiles by byte sum, or the one value of a constant."""
+    return rng.beta_lattice(law.a, law.b) if isinstance(law, Beta) else law
+
+
+def _per_product(law: Law, rank_i: NDArray[np.uint32]) -> Floats | float:
+    """Transition probability of every product: the law's quantile at the product's rank."""
     if isinstance(law, Beta):
-        return rng.beta_lattice(law.a, law.b)
-    depth = np.full(rng.beta_lattice(1.0, 1.0).size, float(law))
-    depth.flags.writeable = False  # one type for the compiler, with the tables of rng
-    return depth
+        return np.asarray(rng.beta_lattice(law.a, law.b)[rank_i])
+    if isinstance(law, np.ndarray) and law.size != rank_i.size:
+        raise ValueError(
+            f"the promotion plan has {law.size} transition probabilities for {rank_i.size} products"
+        )
+    return law
+
+
+def _joined(rows: Sequence[Row]) -> NDArray[Any]:
+    """The array of some rows; no copy where they lie in one array, one after the other."""
+    array, first = rows[0]
+    if all(other is array and row == first + k for k, (other, row) in enumerate(rows)):
+        return array[first : first + len(rows)]
+    return np.stack([other[row] for other, row in rows])

@@ -1,10 +1,9 @@
 r"""Randomness as a pure function: (seed, week, stage, customer, item) -> 32 bits -> a draw.
 
 Every draw of the simulator is *addressed*, there is no generator with a hidden position: the same
-address gives the same number in any order, on any number of threads, processes or environments,
-and any single draw can be recomputed years later. Two policies that run with the
-same episode key meet customers with the same luck (common random numbers). A stage of the week
-is part of the address, so the four decisions of the paper are independent by construction.
+address gives the same number in any order, on any number of threads, processes or environments.
+Two policies that run with the same episode key meet customers with the same luck (common random
+numbers). The stage is part of the address: the four decisions are independent by construction.
 
 From address to word, three steps::
 
@@ -13,20 +12,17 @@ From address to word, three steps::
     word   = two multiply-xorshift rounds of (item hash ^ k1) * k2               32 bits
     second_word = one more round of word       (a second draw for the same element)
 
-The chain runs once per customer and week; only the last two lines run per product, in plain
-32-bit integer operations that every CPU vectorises.
+Only the last two lines run per product, in 32-bit integer operations that every CPU vectorises.
 
 From word to draw. ``uniform`` uses the word itself. The laws that are needed by the million use
 the *byte sum* of the word, k = b0 + b1 + b2 + b3 in 0..1020, which is nearly normal already:
 ``normal``, ``resampled_feature`` and ``gumbel`` are fixed polynomials of it, ``beta`` is a table
-over it. A polynomial gives the same bits on every platform, and a fast kernel evaluates it in
-four to eight multiply-adds. These functions are the definition of the simulator's noise; their
-Kolmogorov-Smirnov distance from the exact laws is tested: at most 0.002 for the polynomials and
-0.005 for the Beta depths of every policy (the byte sum allows no less than 0.00135). They are
-bounded: the tails end where one word in four billion falls.
+over it. These functions are the definition of the simulator's noise, the same bits on every
+platform; their KS distance from the exact laws is tested: at most 0.002 for the polynomials, 0.005
+for Beta depths (0.00135 is the least). Their tails end where one word in four billion falls.
 
-Draws of which there are few (visits, categories, quantities, coefficients per product) use exact
-inverse distribution functions of ``uniform``.
+Draws of which there are few (visits, categories, quantities) use exact inverse distribution
+functions of ``uniform``.
 """
 
 from __future__ import annotations
@@ -55,6 +51,7 @@ __all__ = [
     "poisson_quantile",
     "resampled_feature",
     "second_word",
+    "stream_head",
     "stream_key",
     "symbol_stage",
     "uniform",
@@ -109,6 +106,16 @@ def _mix64_int(z: int) -> int:
     return z ^ z >> 31
 
 
+def stream_head(seed: int, week: int, stage: int) -> int:
+    """What the keys of all customers in one stage and week share; see :func:`stream_key`."""
+    if not 0 <= int(seed) < 2**64:
+        raise ValueError(f"a seed or episode key must lie in [0, 2**64), got {seed!r}")
+    # In Python's integers: a tenth of NumPy's time for one number.
+    head = _mix64_int(int(seed) + GOLDEN)
+    head = _mix64_int(head ^ (int(stage) * GOLDEN & _ALL))
+    return _mix64_int(head + int(week) * WEEK)
+
+
 def stream_key(seed: int, week: int, stage: int, customers: ArrayLike = 0) -> Key:
     """Key of the streams of one stage in one week, one per customer.
 
@@ -121,12 +128,7 @@ def stream_key(seed: int, week: int, stage: int, customers: ArrayLike = 0) -> Ke
     Raises:
         ValueError: if the seed does not fit 64 bits.
     """
-    if not 0 <= int(seed) < 2**64:
-        raise ValueError(f"a seed or episode key must lie in [0, 2**64), got {seed!r}")
-    # What all customers share in Python's integers: a tenth of NumPy's time for one number.
-    head = _mix64_int(int(seed) + GOLDEN)
-    head = _mix64_int(head ^ (int(stage) * GOLDEN & _ALL))
-    head = _mix64_int(head + int(week) * WEEK)
+    head = stream_head(seed, week, stage)
     if np.ndim(customers) == 0:
         one = _mix64_int(head + int(np.asarray(customers)) * GOLDEN)
         return Key(np.array(one & 0xFFFFFFFF, np.uint32), np.array(one >> 32 | 1, np.uint32))
@@ -259,16 +261,14 @@ def gumbel(word: Words) -> Floats:
 
 
 @lru_cache(maxsize=1)
-def _lattice_rank() -> Floats:
-    """Probability below the middle of each value of the byte sum, shape (1021,)."""
+def _lattice_rank() -> Floats:  # probability below the middle of each value of the byte sum
     mass = np.ones(1)
     for _ in range(4):
         mass = np.convolve(mass, np.full(256, 1 / 256))
     return np.asarray(np.cumsum(mass) - 0.5 * mass)
 
 
-#: Means at which the concentration-100 Beta quantiles are tabulated; between two of them the
-#: quantile is interpolated, so an agent may change its action every week at no cost.
+#: Step of the means at which Beta quantiles of concentration 100 are tabulated.
 _BETA_STEP: Final = 0.0025
 _CONCENTRATION: Final = 100.0
 

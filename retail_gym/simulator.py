@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from retail_gym import rng
-from retail_gym.kernels import Kernel, Memory, Offer, PlainMemory, make_kernel
+from retail_gym.kernels import (
+    Kernel,
+    Memory,
+    Offer,
+    PlainMemory,
+    Purchases,
+    Request,
+    make_kernel,
+)
 from retail_gym.model.price import price_paid
 from retail_gym.model.store_visit import marketing_feature
 from retail_gym.outcome import WeekOutcome
@@ -18,7 +27,7 @@ from retail_gym.world.world import World
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-__all__ = ["Simulator", "SimulatorState"]
+__all__ = ["Simulator", "SimulatorState", "simulate_weeks"]
 
 
 @dataclass(frozen=True)
@@ -68,8 +77,9 @@ class Simulator:
         for s, customers in enumerate(groups):
             self._segment_u[customers] = s
         n = world.n_customers
+        self._no_coupon = np.zeros(n)
         self._state = SimulatorState(
-            0, PlainMemory.before_first_week(n), np.zeros(n, dtype=np.int64), np.zeros(n)
+            0, PlainMemory.before_first_week(n), np.zeros(n, dtype=np.int64), self._no_coupon
         )
 
     @property
@@ -117,27 +127,52 @@ class Simulator:
             ValueError: for a wrong shape, or prices, coupons or discounts out of range or not
                 finite.
         """
-        world, state, week = self.world, self._state, self._state.week + 1
         price = self._check_prices(price_si)
         coupon = self._check_coupons(coupon_u)
         discount = self._check_discounts(discount_si, price)
-        offer = self._offer(price, discount, coupon, week)
-        memory, lines = self.kernel.week(world, state.memory, offer, self.episode_key, week)
+        return simulate_weeks([self], price[None], discount[None], [coupon])[0]
+
+    def request(
+        self, price_si: Floats, log_price_si: Floats, cap_s: Floats, discount_si: Floats,
+        coupon_u: Floats | None,
+    ) -> Request:  # fmt: skip
+        """What the kernel is asked for: the next week at these prices."""
+        group_u, log_price_gi, cap_g = self._segment_u, log_price_si, cap_s
+        if coupon_u is not None and coupon_u.any():
+            # A group of customers sees the same prices: a segment's, less the same coupon.
+            seen, group_u = np.unique(
+                np.stack([group_u.astype(np.float64), coupon_u]), axis=1, return_inverse=True
+            )
+            group_u = group_u.reshape(-1)
+            paid = [price_paid(price_si[int(s)], [c]) for s, c in seen.T]  # one row a group
+            log_price_gi = np.log(np.concatenate(paid))
+            cap_g = self.world.cap_reference.caps(log_price_gi)
+        week = self._state.week + 1
+        offer = Offer(group_u, log_price_gi, cap_g, self._marketing(discount_si, week))
+        return Request(self._state.memory, offer, self.episode_key, week)
+
+    def finish(
+        self, memory: Memory, lines: Purchases, price_si: Floats, discount_si: Floats,
+        coupon_u: Floats | None,
+    ) -> WeekOutcome:  # fmt: skip
+        """Move on to the week that the kernel computed."""
+        state, week = self._state, self._state.week + 1
         last_purchase = state.last_purchase.copy()
         last_purchase[lines.customer] = week
+        coupon = self._no_coupon if coupon_u is None else coupon_u
         for shared in (last_purchase, coupon, memory.visited):
             shared.flags.writeable = False  # the outcome and the state share them
         self._state = SimulatorState(week, memory, last_purchase, coupon)
-        paid = price[self._segment_u[lines.customer], lines.product]
+        paid = price_si[self._segment_u[lines.customer], lines.product]
         return WeekOutcome(
             week=week,
             lines=lines,
-            unit_price=(1.0 - coupon[lines.customer]) * paid,
-            base_price=world.base_price[lines.product],
+            unit_price=paid if coupon_u is None else (1.0 - coupon[lines.customer]) * paid,
+            base_price=self.world.base_price[lines.product],
             visited=memory.visited,
             last_purchase=last_purchase,
             segment_of_customer=self._segment_u,
-            discount_si=discount,
+            discount_si=discount_si,
             coupon=coupon,
         )
 
@@ -167,42 +202,15 @@ class Simulator:
             raise ValueError("discounts must be finite and at most 1, shares of the base price")
         return discount
 
-    def _check_coupons(self, coupon_u: ArrayLike | None) -> Floats:
-        n = self.world.n_customers
+    def _check_coupons(self, coupon_u: ArrayLike | None) -> Floats | None:
         if coupon_u is None:
-            return np.zeros(n)
-        coupon = np.array(coupon_u, dtype=np.float64)
+            return None
+        n, coupon = self.world.n_customers, np.array(coupon_u, dtype=np.float64)
         if coupon.shape != (n,):
             raise ValueError(f"coupons must have shape ({n},), one per customer, {coupon.shape}")
         if not (np.isfinite(coupon).all() and (coupon >= 0).all() and (coupon < 1).all()):
             raise ValueError("coupons must lie in [0, 1), as a share of the shelf price")
         return coupon
-
-    def _offer(self, price_si: Floats, discount_si: Floats, coupon_u: Floats, week: int) -> Offer:
-        """Group customers who see the same prices: a segment's, less the same coupon."""
-        group_u = self._segment_u
-        if not coupon_u.any():
-            log_price_gi = np.log(price_si)
-            return Offer(
-                group_u, log_price_gi, self._caps(log_price_gi), self._marketing(discount_si, week)
-            )
-        seen, group_u = np.unique(
-            np.stack([self._segment_u.astype(np.float64), coupon_u]), axis=1, return_inverse=True
-        )
-        log_price_gi = np.log(
-            np.concatenate(
-                [price_paid(price_si[int(s)], [c]) for s, c in seen.T]  # one row a group
-            )
-        )
-        return Offer(
-            group_u.reshape(-1),
-            log_price_gi,
-            self._caps(log_price_gi),
-            self._marketing(discount_si, week),
-        )
-
-    def _caps(self, log_price_gi: Floats) -> Floats:
-        return np.array([self.world.cap_reference.cap(row) for row in log_price_gi])
 
     def _marketing(self, discount_si: Floats, week: int) -> Floats:
         world = self.world
@@ -213,3 +221,35 @@ class Simulator:
         coupon_u = self._state.last_coupon if world.marketing == "coupon" else 0.0
         shelf_s = marketing_feature(discount_si, world.marketing_scale)
         return shelf_s[self._segment_u] + world.marketing_scale * np.asarray(coupon_u)
+
+
+def simulate_weeks(
+    simulators: Sequence[Simulator],
+    price_esi: Floats,
+    discount_esi: Floats,
+    coupon_eu: Sequence[Floats | None] | None = None,
+) -> list[WeekOutcome]:
+    """Simulate a week in several episodes of one store; :meth:`Simulator.step` simulates one.
+
+    Args:
+        simulators: one per episode, of the same world, kernel and number of segments.
+        price_esi: shelf prices [$], shape (E, S, I), finite and > 0 (not checked again here).
+        discount_esi: the discounts behind them, same shape.
+        coupon_eu: coupons of each episode, None for none.
+
+    Returns:
+        What happened in each; the outcome of an episode does not depend on the others.
+    """
+    world, kernel = simulators[0].world, simulators[0].kernel
+    coupons = [None] * len(simulators) if coupon_eu is None else coupon_eu
+    log_price_esi = np.log(price_esi)
+    cap_es = world.cap_reference.caps(log_price_esi)
+    requests = [
+        simulator.request(price_esi[e], log_price_esi[e], cap_es[e], discount_esi[e], coupons[e])
+        for e, simulator in enumerate(simulators)
+    ]
+    results = kernel.weeks(world, requests)
+    return [
+        simulator.finish(*results[e], price_esi[e], discount_esi[e], coupons[e])
+        for e, simulator in enumerate(simulators)
+    ]

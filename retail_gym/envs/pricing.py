@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import os
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple
 
@@ -20,8 +21,8 @@ from retail_gym.envs.rewards import Reward, as_reward
 from retail_gym.kernels import Kernel, make_kernel
 from retail_gym.model.price import price
 from retail_gym.outcome import WeekOutcome
-from retail_gym.promotion import Promotion
-from retail_gym.simulator import Simulator, SimulatorState
+from retail_gym.promotion import Promotion, promote
+from retail_gym.simulator import Simulator, SimulatorState, simulate_weeks
 from retail_gym.world.store_config import StoreConfig
 from retail_gym.world.world import World, make_world
 
@@ -183,7 +184,7 @@ class RetailPricingEnv(gym.Env[Floats32, Floats32]):
         observation, info = self._observation.initial(), self._info_before()
         none = self._actions.decode(np.zeros(self.action_space.shape, dtype=np.float32))
         for _ in range(self.burn_in):
-            outcome = self._week(none)
+            (outcome,) = run_weeks([self], [none])
             observation, info = self._observation.value(outcome, none, 0.0), outcome.info()
         self._weeks = 0
         return observation, info
@@ -209,14 +210,6 @@ class RetailPricingEnv(gym.Env[Floats32, Floats32]):
             raise ResetNeeded("call reset() before step(), render() or snapshot()")
         return self._simulator
 
-    def _week(self, decision: Decision) -> WeekOutcome:
-        simulator = self._running()
-        discount_si = self._promotion.step(decision.plans, simulator.week + 1)
-        price_si = price(self.world.base_price, discount_si, self.world.lowest_price)
-        self.outcome = simulator.step(price_si, discount_si=discount_si)
-        self._weeks += 1
-        return self.outcome
-
     def step(self, action: Any) -> tuple[Floats32, float, bool, bool, dict[str, Any]]:
         """Run one week.
 
@@ -231,11 +224,21 @@ class RetailPricingEnv(gym.Env[Floats32, Floats32]):
             ValueError: for an action that is NaN, of the wrong shape or out of bounds.
             gymnasium.error.ResetNeeded: before the first reset or after the last week.
         """
+        decision = self.decide(action)
+        (outcome,) = run_weeks([self], [decision])
+        return self.report(decision, outcome)
+
+    def decide(self, action: Any) -> Decision:
+        """The action as promotion plans; raises what :meth:`step` raises."""
         self._running()
         if self._weeks >= self.horizon:
             raise ResetNeeded(f"the episode ended after {self.horizon} weeks: call reset()")
-        decision = self._actions.decode(action)
-        outcome = self._week(decision)
+        return self._actions.decode(action)
+
+    def report(
+        self, decision: Decision, outcome: WeekOutcome
+    ) -> tuple[Floats32, float, bool, bool, dict[str, Any]]:
+        """What :meth:`step` returns after a week."""
         reward = float(self._reward(outcome, self.reward_scale))
         observation = self._observation.value(outcome, decision, self._weeks / self.horizon)
         info = outcome.info()
@@ -275,3 +278,26 @@ class RetailPricingEnv(gym.Env[Floats32, Floats32]):
 
         draw = rendering.text if self.render_mode == "ansi" else rendering.dashboard
         return draw(self._history, self.world.name, self.horizon)
+
+
+def run_weeks(envs: Sequence[RetailPricingEnv], decisions: Sequence[Decision]) -> list[WeekOutcome]:
+    """Simulate a week in several running environments of one store, kernel and horizon.
+
+    The second of the three parts of a step: decide, simulate, report. A native vector
+    environment takes this one for all its environments together.
+    """
+    if not envs:
+        return []
+    world = envs[0].world
+    simulators = [env._running() for env in envs]
+    discount_esi = promote(
+        [env._promotion for env in envs],
+        [decision.plans for decision in decisions],
+        [simulator.week + 1 for simulator in simulators],
+    )
+    price_esi = price(world.base_price, discount_esi, world.lowest_price)
+    outcomes = simulate_weeks(simulators, price_esi, discount_esi)
+    for env, outcome in zip(envs, outcomes, strict=True):
+        env.outcome = outcome
+        env._weeks += 1
+    return outcomes

@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 import gymnasium as gym
@@ -17,9 +18,10 @@ from gymnasium.vector.utils import batch_space, create_empty_array
 from numpy.typing import NDArray
 
 from retail_gym.config import check_choice, check_int
-from retail_gym.envs.actions import DepthFrequency
-from retail_gym.envs.pricing import RetailPricingEnv
+from retail_gym.envs.actions import Decision, DepthFrequency
+from retail_gym.envs.pricing import RetailPricingEnv, run_weeks
 from retail_gym.kernels import Kernel, make_kernel
+from retail_gym.outcome import WeekOutcome
 from retail_gym.world.store_config import StoreConfig
 from retail_gym.world.world import World
 
@@ -46,6 +48,24 @@ class _Turn(NamedTuple):
     reward: float = 0.0
     ended: bool = False
     final: tuple[Floats32, Info] | None = None  # of an episode that was followed by another
+
+
+_Turns = dict[int, _Turn]
+
+
+class _FailureError(Exception):
+    """An error inside some environments; its cause is the error."""
+
+
+@contextmanager
+def _named(members: list[int]) -> Iterator[None]:
+    """Say which environments an error belongs to."""
+    try:
+        yield
+    except Exception as error:
+        which = f"environment {members[0]}" if len(members) == 1 else f"environments {members}"
+        what = f"{type(error).__name__}: {error}"
+        raise _FailureError(f"{which} failed with {what}") from error
 
 
 class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
@@ -193,9 +213,7 @@ class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         if not self._started and not chosen.all():
             raise ResetNeeded("reset every environment before resetting some by reset_mask")
 
-        turns = self._each(
-            lambda k: _Turn(*self.envs[k].reset(seed=seeds[k], options=rest)), chosen
-        )
+        turns = self._each(lambda members: self._resets(members, seeds, rest), chosen)
         self._weeks[chosen] = 0
         self._ended[chosen] = False
         self._started = True
@@ -222,7 +240,7 @@ class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
             which = np.flatnonzero(self._ended).tolist()
             raise ResetNeeded(f"environments {which} ended: reset them, by options['reset_mask']")
         rows = self._checked(actions)
-        turns = self._each(lambda k: self._turn(k, rows[k]), np.ones(self.num_envs, dtype=bool))
+        turns = self._each(lambda members: self._turns(members, rows), np.ones(self.num_envs, bool))
         rewards = np.array([turn.reward for turn in turns.values()], dtype=np.float64)
         truncated = np.array([turn.ended for turn in turns.values()], dtype=bool)
         info: Info = {}
@@ -240,13 +258,36 @@ class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         terminated = np.zeros(self.num_envs, dtype=bool)
         return self._observations.copy(), rewards, terminated, truncated, info
 
-    def _turn(self, k: int, action: Any) -> _Turn:
-        """One environment's part of a step."""
+    def _resets(
+        self, members: list[int], seeds: Sequence[int | None], options: dict[str, Any]
+    ) -> _Turns:
+        turns = {}
+        for k in members:
+            with _named([k]):
+                turns[k] = _Turn(*self.envs[k].reset(seed=seeds[k], options=options))
+        return turns
+
+    def _turns(self, members: list[int], actions: Any) -> _Turns:
+        """A step of some environments, their weeks simulated together."""
+        turns, decisions = {}, {}
+        for k in members:
+            with _named([k]):
+                if self._ended[k]:  # NEXT_STEP; DISABLED does not come here
+                    self._weeks[k] = 0
+                    turns[k] = _Turn(*self.envs[k].reset())
+                else:
+                    decisions[k] = self.envs[k].decide(actions[k])
+        with _named(list(decisions)):
+            outcomes = run_weeks([self.envs[k] for k in decisions], list(decisions.values()))
+        for (k, decision), outcome in zip(decisions.items(), outcomes, strict=True):
+            with _named([k]):
+                turns[k] = self._turn(k, decision, outcome)
+        return turns
+
+    def _turn(self, k: int, decision: Decision, outcome: WeekOutcome) -> _Turn:
+        """One environment's report of its week."""
         env = self.envs[k]
-        if self._ended[k]:  # NEXT_STEP; DISABLED does not come here
-            self._weeks[k] = 0
-            return _Turn(*env.reset())
-        observation, reward, _, ended, info = env.step(action)
+        observation, reward, _, ended, info = env.report(decision, outcome)
         self._weeks[k] += 1
         ended = ended or bool(self._weeks[k] >= self._limit)
         if ended and self.autoreset_mode == AutoresetMode.SAME_STEP:
@@ -270,41 +311,34 @@ class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_pool": None}  # a copy makes threads of its own
 
-    def _each(self, task: Callable[[int], _Turn], chosen: Flags) -> dict[int, _Turn]:
+    def _each(self, task: Callable[[list[int]], _Turns], chosen: Flags) -> _Turns:
         """Do a task for some environments, each slice of them in a thread."""
         if self.closed:
             raise ClosedEnvironmentError("the vector environment is closed: make another")
-        done: dict[int, _Turn] = {}
-
-        def work(members: NDArray[np.int64]) -> tuple[int, Exception] | None:
-            for k in members[chosen[members]].tolist():
-                try:
-                    done[k] = task(k)
-                except Exception as error:
-                    return k, error
-            return None
-
-        first, *others = self._slices
+        slices = [members[chosen[members]].tolist() for members in self._slices]
+        first, *others = [members for members in slices if members]
         interval = sys.getswitchinterval()
-        futures: list[Future[tuple[int, Exception] | None]] = []
+        futures: list[Future[_Turns]] = []
+        done: _Turns = {}
         try:
             if others and self._warm:
                 if self._pool is None or self._pool_process != os.getpid():  # new, or forked
                     self._pool = ThreadPoolExecutor(self.threads - 1, "retail_gym")
                     self._pool_process = os.getpid()
                 sys.setswitchinterval(min(interval, _PATIENCE))
-                futures = [self._pool.submit(work, members) for members in others]
+                futures = [self._pool.submit(task, members) for members in others]
                 others = []
-            failures = [work(members) for members in (first, *others)]
+            for members in (first, *others):
+                done |= task(members)
+            wait(futures)
+            for future in futures:
+                done |= future.result()
+        except _FailureError as failure:
+            self._started = False
+            raise RuntimeError(str(failure)) from failure.__cause__
         finally:
             wait(futures)
             sys.setswitchinterval(interval)
-        for failure in (*failures, *(future.result() for future in futures)):
-            if failure is not None:
-                self._started = False
-                k, error = failure
-                what = f"{type(error).__name__}: {error}"
-                raise RuntimeError(f"environment {k} failed with {what}") from error
         for k, turn in done.items():
             self._observations[k] = turn.observation
         return {k: done[k] for k in sorted(done)}

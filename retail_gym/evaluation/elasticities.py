@@ -101,7 +101,7 @@ def expected_demand(
     limit = world.cap_reference.cap(log_price) if cap is None else cap
     free = utility(world, rows, noise_words(world, seed, week, rows), log_price)
     capped = free > limit
-    gamma_prod_1 = world.gamma_prod_1[rows]
+    gamma_prod_1 = world.coefficients.rows(rows).gamma_prod_1
     basket = expected_basket(
         capped_utility(free, limit),
         category_sizes=sizes,

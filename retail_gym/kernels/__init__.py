@@ -6,9 +6,18 @@ from importlib import import_module
 from typing import Final
 
 from retail_gym.config import check_choice
-from retail_gym.kernels.base import Kernel, Memory, Offer, PlainMemory, Purchases
+from retail_gym.kernels.base import Kernel, Memory, Offer, PlainMemory, Purchases, Request
 
-__all__ = ["KERNELS", "Kernel", "Memory", "Offer", "PlainMemory", "Purchases", "make_kernel"]
+__all__ = [
+    "KERNELS",
+    "Kernel",
+    "Memory",
+    "Offer",
+    "PlainMemory",
+    "Purchases",
+    "Request",
+    "make_kernel",
+]
 
 #: Name -> where it lives; the compiled one is imported on first use.
 KERNELS: Final[dict[str, tuple[str, str]]] = {

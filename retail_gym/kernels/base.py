@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from retail_gym.world.world import World
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-__all__ = ["Kernel", "Memory", "Offer", "PlainMemory", "Purchases"]
+__all__ = ["Kernel", "Memory", "Offer", "PlainMemory", "Purchases", "Request"]
 
 
 class Memory(Protocol):
@@ -70,21 +71,29 @@ class Purchases:
     quantity: Ints  # >= 1
 
 
+class Request(NamedTuple):
+    """One week of one episode, to be computed."""
+
+    memory: Memory  # what customers remember from last week
+    offer: Offer  # prices, caps and marketing
+    episode_key: int  # the episode's randomness
+    week: int  # of the episode, counted from 1
+
+
 class Kernel(Protocol):
-    """Computes one week: visits, then the decisions of those in the store."""
+    """Computes weeks: visits, then the decisions of those in the store."""
 
     name: str
 
-    def week(
-        self, world: World, memory: Memory, offer: Offer, episode_key: int, week: int
-    ) -> tuple[Memory, Purchases]:
-        """Return what customers remember after the week, and what they bought.
+    def weeks(self, world: World, requests: Sequence[Request]) -> list[tuple[Memory, Purchases]]:
+        """Compute one week in each of some episodes of a store.
 
         Args:
             world: the store.
-            memory: what they remember from last week.
-            offer: prices, caps and marketing.
-            episode_key: the episode's randomness; the result is a function of the arguments.
-            week: week of the episode, counted from 1.
+            requests: one per episode. A result is a function of its request and the store,
+                whatever else is asked for.
+
+        Returns:
+            What customers remember after the week, and what they bought, per request.
         """
         ...

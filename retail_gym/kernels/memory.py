@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 from retail_gym.kernels.base import Offer
 from retail_gym.kernels.packed import Packed
 from retail_gym.kernels.single import LOG2E
-from retail_gym.model.category_choice import category_value
+from retail_gym.model.category_choice import category_probability, category_value
 from retail_gym.model.store_visit import (
     store_utility,
     store_value,
@@ -25,31 +27,50 @@ from retail_gym.world.world import World
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-__all__ = ["FastMemory", "Prices", "Week", "make_prices"]
+__all__ = ["Board", "FastMemory", "Week", "join_boards", "make_board"]
 
 
-@dataclass(frozen=True)
-class Prices:
-    """A week's offer in the form the compiled passes read."""
+class Board(NamedTuple):
+    """The prices of one week in E episodes, as the compiled passes read them."""
 
-    offer: Offer
-    price_gi: NDArray[np.float32]  # G, I: beta_i log P
-    size_g: Floats  # G: largest absolute price term
-    noise_g: NDArray[np.float32]  # G, 9: noise coefficients with the cap taken out
+    price: NDArray[np.float32]  # E, G, I: beta_i log P
+    log_price: Floats  # E, G, I
+    cap: Floats  # E, G
+    size: Floats  # E, G: largest absolute price term
+    noise: NDArray[np.float32]  # E, G, 9: noise coefficients with the cap taken out
+    limit: NDArray[np.uint32]  # E, G, J: category draws (words) above this settle the category
+    group: Ints  # E, U: group of each customer
 
 
-def make_prices(world: World, packed: Packed, offer: Offer) -> Prices:
-    """Convert an offer."""
-    price_gi = (world.beta_i * offer.log_price_gi).astype(np.float32)
-    size_g = np.maximum(price_gi.max(axis=1), -price_gi.min(axis=1))
-    noise_g = np.tile(packed.noise_coefficients, (offer.cap_g.size, 1))
-    noise_g[:, 0] -= LOG2E * np.where(np.isinf(offer.cap_g), 0.0, offer.cap_g)
-    return Prices(
-        offer,
-        price_gi,
-        size_g.astype(np.float64),
-        noise_g.astype(np.float32),
+def make_board(world: World, packed: Packed, offers: Sequence[Offer]) -> Board:
+    """Convert offers, one per episode, with the same number of groups."""
+    log_price = np.stack([offer.log_price_gi for offer in offers])
+    cap = np.stack([offer.cap_g for offer in offers])
+    price = (world.beta_i * log_price).astype(np.float32)
+    finite = np.where(np.isinf(cap), 0.0, cap)
+    noise = np.empty((*cap.shape, packed.noise_coefficients.size), dtype=np.float32)
+    noise[:] = packed.noise_coefficients
+    noise[..., 0] = packed.noise_coefficients[0] - LOG2E * finite
+    best = finite[..., None] + packed.log_size
+    bound = category_probability(packed.gamma_cate_0, packed.gamma_cate_1, best)
+    return Board(
+        price,
+        log_price,
+        cap,
+        np.maximum(price.max(axis=2), -price.min(axis=2)).astype(np.float64),
+        noise,
+        np.ceil(np.minimum(bound + 1e-9, 1.0) * (2.0**32 - 1)).astype(np.uint32),
+        np.stack([offer.group_u for offer in offers]),
     )
+
+
+def join_boards(rows: Sequence[tuple[Board, int]]) -> Board:
+    """The board of some episodes, each a row of a board; no copy where they lie in a row."""
+    board, first = rows[0]
+    if all(other is board and row == first + k for k, (other, row) in enumerate(rows)):
+        return Board(*(values[first : first + len(rows)] for values in board))
+    fields = range(len(Board._fields))
+    return Board(*(np.stack([other[field][row] for other, row in rows]) for field in fields))
 
 
 @dataclass(frozen=True)
@@ -57,7 +78,9 @@ class Week:
     """A week gone by, as far as it may have to be evaluated again."""
 
     week: int
-    prices: Prices
+    offer: Offer
+    board: Board
+    row: int  # of the episode on the board
     visited: NDArray[np.bool_]
     probability: Floats | None  # U: visit probabilities, an estimate; None where not needed
 
@@ -108,7 +131,7 @@ class FastMemory:
         first = self.past[0].probability
         probability = np.ones(customers.size) if first is None else first[customers]
         for before, now in zip(self.past[:-1], self.past[1:], strict=True):
-            probability = self._step(before, now.prices.offer, probability, customers)
+            probability = self._step(before, now.offer, probability, customers)
         return probability
 
     def _step(self, before: Week, offer: Offer, probability: Floats, customers: Ints) -> Floats:
@@ -124,7 +147,7 @@ class FastMemory:
         return visit_probability(world.theta[customers], visit_propensity(utility_u), probability)
 
     def _store_value(self, past: Week, customers: Ints) -> Floats:
-        world, offer, values = self._world, past.prices.offer, np.zeros(customers.size)
+        world, offer, values = self._world, past.offer, np.zeros(customers.size)
         for k, u in enumerate(customers):
             if past.visited[u]:
                 row, group = np.array([u]), offer.group_u[u]

@@ -13,130 +13,163 @@ the noise is addressed, so last week can be evaluated at any time.
 
 from __future__ import annotations
 
-import math
+import os
 import sys
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 from numba.core import event
 from numpy.typing import NDArray
 
 from retail_gym import rng
+from retail_gym.config import check_int
 from retail_gym.kernels import decisions
-from retail_gym.kernels.base import Memory, Offer, Purchases
-from retail_gym.kernels.memory import FastMemory, Prices, Week, make_prices
+from retail_gym.kernels.base import Memory, Purchases, Request
+from retail_gym.kernels.memory import Board, FastMemory, Week, join_boards, make_board
 from retail_gym.kernels.packed import Packed, pack
-from retail_gym.model.category_choice import category_probability
 from retail_gym.model.store_visit import store_utility, visit_probability, visit_propensity
 from retail_gym.world.noise import customer_words
 from retail_gym.world.world import World
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Result = TypeVar("Result")
 
 __all__ = ["NumbaKernel"]
 
-#: Customers whose lines share one scratch array.
+#: Trips in one piece of work, whose lines share one scratch array.
 _CHUNK: Final = 1024
 
 
 class NumbaKernel:
     """Compiled single-precision passes with a double-precision guard band.
 
-    The object holds scratch memory: one per thread. Exact visit probabilities of a store with
+    The object holds scratch memory: use one per thread. Exact visit probabilities of a store with
     inertia follow from the last 64 weeks at most: beyond theta of about 0.6 an estimate of single
     precision, from before them, keeps a share theta^64 of its error.
 
     Args:
         guard: scale of the guard band; 1 makes the decisions those of the reference kernel.
         lazy: leave out what the draws settle, where the store allows it.
+        threads: that share the customers where there are thousands; default: every available
+            processor. The result does not depend on it.
     """
 
     name = "numba"
 
-    def __init__(self, guard: float = 1.0, lazy: bool = True) -> None:
+    def __init__(self, guard: float = 1.0, lazy: bool = True, threads: int | None = None) -> None:
         self._scale = float(guard)
         self._lazy = lazy
-        self._lines = np.empty((4, 0), dtype=np.int64)
-        self._rates = np.empty((2, 0))
+        mine = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))
+        self._threads = len(mine(0)) if threads is None else check_int("threads", threads, 1)
+        self._scratch = _Scratch(0)
         #: Work done: products evaluated for visits, rows begun for them, categories summed,
         #: categories and visits taken again in double precision.
         self.counts = np.zeros(5, dtype=np.int64)
 
     def is_lazy(self, world: World) -> bool:
         """Whether a week of this store goes the lazy way."""
-        return (
-            self._lazy
-            and world.cap_reference.percentile < 100.0
-            and not world.theta.any()
-            and world.gamma_store_1 >= 0.0
-            and bool((world.gamma_cate_1 >= 0.0).all())
-        )
+        return self._lazy and pack(world).lazy
 
-    def week(
-        self, world: World, memory: Memory, offer: Offer, episode_key: int, week: int
-    ) -> tuple[Memory, Purchases]:
-        """One week; see :class:`retail_gym.kernels.base.Kernel`."""
-        packed, lazy, n = pack(world), self.is_lazy(world), world.n_customers
-        probability: Floats | None
-        if week == 1:
-            visited, probability, error = np.ones(n, dtype=bool), np.ones(n), np.zeros(n)
-        elif lazy and isinstance(memory, FastMemory):
-            visited = self._lazy_visits(world, packed, memory, offer, episode_key, week)
-            probability, error = None, np.zeros(n)
-        else:
-            visited, probability, error = self._visits(world, memory, offer, episode_key, week)
-        visited.flags.writeable = False
-        prices = make_prices(world, packed, offer)
-        lines, value, value_error = self._trips(
-            world, packed, prices, episode_key, week, np.flatnonzero(visited), lazy
+    def weeks(self, world: World, requests: Sequence[Request]) -> list[tuple[Memory, Purchases]]:
+        """One week in each episode; see :class:`retail_gym.kernels.base.Kernel`."""
+        if len({request.offer.cap_g.size for request in requests}) > 1:  # unequal price groups
+            return [self.weeks(world, [request])[0] for request in requests]
+        packed, lazy = pack(world), self.is_lazy(world)
+        visits = self._visits(world, packed, requests, lazy)
+        board = make_board(world, packed, [request.offer for request in requests])
+        lines, value, error = self._trips(
+            world, packed, board, requests, [visit.visited for visit in visits], lazy
         )
-        before = memory.past if isinstance(memory, FastMemory) and week > 1 else ()
-        past = (*before[-_depth(world) :], Week(week, prices, visited, probability))
-        return FastMemory(world, episode_key, past, value, value_error, error), lines
+        results: list[tuple[Memory, Purchases]] = []
+        for e, (request, visit) in enumerate(zip(requests, visits, strict=True)):
+            memory, depth = request.memory, packed.weeks_kept
+            past = memory.past if isinstance(memory, FastMemory) and request.week > 1 else ()
+            visit.visited.flags.writeable = False
+            now = Week(request.week, request.offer, board, e, visit.visited, visit.probability)
+            kept = FastMemory(
+                world,
+                request.episode_key,
+                (*past[-depth:], now),
+                None if lazy else value[e],
+                error[e],
+                visit.error,
+            )
+            results.append((kept, lines[e]))
+        return results
 
-    def _lazy_visits(
+    def _visits(
+        self, world: World, packed: Packed, requests: Sequence[Request], lazy: bool
+    ) -> list[_Visits]:
+        n = world.n_customers
+        found: dict[int, _Visits] = {}
+        together: dict[int, FastMemory] = {}  # visits from last week's rows, in one call
+        for e, request in enumerate(requests):
+            if request.week == 1:
+                found[e] = _Visits(np.ones(n, dtype=bool), None if lazy else np.ones(n))
+            elif lazy and isinstance(request.memory, FastMemory):
+                together[e] = request.memory
+            else:
+                found[e] = self._visits_from_values(world, request)
+        if together:
+            chosen = [requests[e] for e in together]
+            some = self._visits_from_rows(world, packed, chosen, list(together.values()))
+            found |= dict(zip(together, some, strict=True))
+        return [found[e] for e in range(len(requests))]
+
+    def _visits_from_rows(
         self,
         world: World,
         packed: Packed,
-        memory: FastMemory,
-        offer: Offer,
-        episode_key: int,
-        week: int,
-    ) -> NDArray[np.bool_]:
+        requests: Sequence[Request],
+        memories: Sequence[FastMemory],
+    ) -> list[_Visits]:
         """Visits from last week's rows, each summed only as far as its draw asks."""
-        last, answer = memory.past[-1].prices, np.empty(world.n_customers, dtype=np.int8)
-        decisions.visits(
-            packed.single,
-            packed.feature_coefficients,
-            last.noise_g,
-            last.price_gi,
-            last.offer.cap_g,
-            last.offer.group_u,
-            last.size_g,
-            packed.size_u,
-            np.uint64(episode_key),
-            week,
-            world.gamma_store_0 + world.gamma_store_2 * offer.marketing_u,
-            world.gamma_store_1,
-            memory.visited,
-            self._scale,
-            answer,
-            self.counts,
-        )
-        visited: NDArray[np.bool_] = answer == decisions.YES
-        unsettled = np.flatnonzero(answer == decisions.OPEN)
-        if unsettled.size:
-            probability = memory.next_probability(offer, unsettled)
-            visited[unsettled] = _visit_draw(episode_key, week, unsettled) < probability
-            self.counts[4] += unsettled.size
-        return visited
-
-    def _visits(
-        self, world: World, memory: Memory, offer: Offer, episode_key: int, week: int
-    ) -> tuple[NDArray[np.bool_], Floats, Floats]:
-        """Visits from known store values; also the probabilities and bounds on their error."""
+        keys, weeks = _addresses(requests)
         n = world.n_customers
+        board = join_boards([(memory.past[-1].board, memory.past[-1].row) for memory in memories])
+        visited = np.stack([memory.visited for memory in memories])
+        marketing = np.stack([request.offer.marketing_u for request in requests])
+        utility = world.gamma_store_0 + world.gamma_store_2 * marketing
+        answer = np.empty((len(requests), n), dtype=np.int8)
+
+        def work(first: int, last: int) -> NDArray[np.int64]:
+            counts = np.zeros(5, dtype=np.int64)
+            decisions.visits(
+                packed.single,
+                packed.feature_coefficients,
+                board,
+                keys,
+                weeks,
+                utility,
+                world.gamma_store_1,
+                visited,
+                self._scale,
+                first,
+                last,
+                answer,
+                counts,
+            )
+            return counts
+
+        for counts in self._share(work, n):
+            self.counts += counts
+        results = []
+        for e, (request, memory) in enumerate(zip(requests, memories, strict=True)):
+            came: NDArray[np.bool_] = answer[e] == decisions.YES
+            unsettled = np.flatnonzero(answer[e] == decisions.OPEN)
+            if unsettled.size:
+                probability = memory.next_probability(request.offer, unsettled)
+                came[unsettled] = _visit_draw(request, unsettled) < probability
+                self.counts[4] += unsettled.size
+            results.append(_Visits(came, None))
+        return results
+
+    def _visits_from_values(self, world: World, request: Request) -> _Visits:
+        """Visits from known store values; also the probabilities and bounds on their error."""
+        memory, offer, n = request.memory, request.offer, world.n_customers
         if isinstance(memory, FastMemory) and memory.value is not None:
             estimate = memory.past[-1].probability
             before = np.ones(n) if estimate is None else estimate
@@ -157,83 +190,116 @@ class NumbaKernel:
         # The logistic function is nowhere steeper than 1/4.
         error = 0.25 * (1.0 - world.theta) * abs(world.gamma_store_1) * value_error
         error = error * memory.visited + world.theta * before_error
-        draw = _visit_draw(episode_key, week, np.arange(n))
+        draw = _visit_draw(request, np.arange(n))
         visited = draw < probability
         unsettled = np.flatnonzero(np.abs(draw - probability) < error)
         if unsettled.size and isinstance(memory, FastMemory):
             probability[unsettled] = memory.next_probability(offer, unsettled)
             visited[unsettled] = draw[unsettled] < probability[unsettled]
             self.counts[4] += unsettled.size
-        return visited, probability, error
+        return _Visits(visited, probability, error)
 
     def _trips(
         self,
         world: World,
         packed: Packed,
-        prices: Prices,
-        episode_key: int,
-        week: int,
-        customers: Ints,
+        board: Board,
+        requests: Sequence[Request],
+        visited: Sequence[NDArray[np.bool_]],
         lazy: bool,
-    ) -> tuple[Purchases, Floats | None, Floats]:
-        """Decisions of those in the store; store values and error bounds in full mode."""
-        offer = prices.offer
-        finite = np.where(np.isinf(offer.cap_g), 0.0, offer.cap_g)
-        best = finite[:, None] + packed.log_size
-        bound_gj = category_probability(packed.gamma_cate_0, packed.gamma_cate_1, best)
-        limit_gj = np.ceil(np.minimum(bound_gj + 1e-9, 1.0) * (2.0**32 - 1)).astype(np.uint32)
-        value, error = np.zeros(world.n_customers), np.zeros(world.n_customers)
-        parts: list[Ints] = []
-        for start in range(0, customers.size, _CHUNK):
-            some = customers[start : start + _CHUNK]
-            room = some.size * world.n_categories
-            if self._lines.shape[1] < room:
-                self._lines = np.empty((4, room), dtype=np.int64)
-                self._rates = np.empty((2, room))
-            some_value = np.zeros(some.size)
-            count, some_error = decisions.trips(
+    ) -> tuple[list[Purchases], Floats, Floats]:
+        """Decisions of those in the store; store values (E, U) and error bounds in full mode."""
+        keys, weeks = _addresses(requests)
+        episode_c, customer_c = np.nonzero(np.stack(visited))
+        n = customer_c.size
+        ends = np.empty(n, dtype=np.int64)
+        value_c, error_c = np.zeros((2, 0 if lazy else n))
+
+        def work(first: int, last: int) -> tuple[NDArray[np.int64], Ints]:
+            counts = np.zeros(5, dtype=np.int64)
+            scratch, part = self._scratch, slice(first, last)
+            if n > _CHUNK:  # several at a time
+                scratch = _Scratch((last - first) * world.n_categories)
+            elif scratch.lines.shape[1] < n * world.n_categories:
+                scratch = self._scratch = _Scratch(n * world.n_categories)
+            decisions.trips(
                 packed.single,
                 packed.double,
                 packed.feature_coefficients,
-                prices.noise_g,
-                prices.price_gi,
-                offer.log_price_gi,
-                offer.cap_g,
-                offer.group_u,
-                prices.size_g,
-                limit_gj,
+                board,
                 packed.category_hash,
                 packed.gamma_cate_0,
                 packed.gamma_cate_1,
-                np.uint64(episode_key),
-                week,
-                some,
+                keys,
+                weeks,
+                episode_c[part],
+                customer_c[part],
                 lazy,
                 self._scale,
-                self._lines,
-                self._rates,
-                some_value,
-                self.counts,
+                scratch.lines,
+                scratch.rates,
+                ends[part],
+                value_c[part],
+                error_c[part],
+                counts,
             )
-            lines = self._lines[:, :count].copy()
+            lines = scratch.lines[:, : int(ends[last - 1])].copy()
             large = np.flatnonzero(lines[3] == 0)  # rates of 30 and more
             if large.size:
-                rate, draw = self._rates[:, large]
+                rate, draw = scratch.rates[:, large]
                 lines[3, large] = 1 + rng.poisson_quantile(draw, rate)
+            return counts, lines
+
+        parts, before = [], 0
+        for (counts, lines), start in zip(self._share(work, n), range(0, n, _CHUNK), strict=True):
+            self.counts += counts
+            ends[start : start + _CHUNK] += before
+            before += lines.shape[1]
             parts.append(lines)
-            value[some], error[some] = some_value, some_error
         lines = np.concatenate(parts, axis=1) if parts else np.zeros((4, 0), dtype=np.int64)
-        return Purchases(*lines), None if lazy else value, error
+        # Trips come episode by episode: where each episode's lines end.
+        trips = np.searchsorted(episode_c, np.arange(len(requests)), side="right")
+        cuts = np.concatenate([[0], ends])[trips]
+        shape = (len(requests), world.n_customers)
+        value, error = np.zeros(shape), np.zeros(shape)
+        if not lazy:
+            value[episode_c, customer_c], error[episode_c, customer_c] = value_c, error_c
+        purchases = [Purchases(*part) for part in np.split(lines, cuts[:-1], axis=1)]
+        return purchases, value, error
+
+    def _share(self, work: Callable[[int, int], Result], n: int) -> list[Result]:
+        """Do ``work(first, last)`` for chunks of 0..n, at the same time where there are several."""
+        pieces = [(first, min(first + _CHUNK, n)) for first in range(0, n, _CHUNK)]
+        if len(pieces) < 2 or self._threads < 2:
+            return [work(*piece) for piece in pieces]
+        with ThreadPoolExecutor(self._threads, "retail_gym") as pool:
+            return list(pool.map(lambda piece: work(*piece), pieces))
 
 
-def _visit_draw(episode_key: int, week: int, customers: Ints) -> Floats:
-    return rng.uniform(customer_words(episode_key, week, rng.Stage.VISIT, customers))
+class _Visits(NamedTuple):
+    """Who came, and where they are known the probabilities and bounds on their error."""
+
+    visited: NDArray[np.bool_]
+    probability: Floats | None
+    error: Floats | float = 0.0
 
 
-def _depth(world: World) -> int:
-    """Weeks to keep until inertia has forgotten an error of single precision."""
-    inertia = float(world.theta.max())
-    return 1 if inertia == 0.0 else min(64, math.ceil(math.log(1e-13) / math.log(inertia)))
+class _Scratch:
+    """Memory that the lines of a week are written to."""
+
+    def __init__(self, capacity: int) -> None:
+        self.lines = np.empty((4, capacity), dtype=np.int64)
+        self.rates = np.empty((2, capacity))
+
+
+def _addresses(requests: Sequence[Request]) -> tuple[NDArray[np.uint64], Ints]:
+    keys = np.array([request.episode_key for request in requests], dtype=np.uint64)
+    return keys, np.array([request.week for request in requests], dtype=np.int64)
+
+
+def _visit_draw(request: Request, customers: Ints) -> Floats:
+    word = customer_words(request.episode_key, request.week, rng.Stage.VISIT, customers)
+    return rng.uniform(word)
 
 
 class _Announcement(event.Listener):

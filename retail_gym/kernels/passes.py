@@ -14,30 +14,51 @@ import numpy as np
 from numba import njit
 
 from retail_gym import rng
-from retail_gym.kernels.single import FAST, byte_sum, element, exp2, vector_sum, words
+from retail_gym.kernels.packed import LARGEST_FEATURE
+from retail_gym.kernels.single import (
+    FAST,
+    LOG2E,
+    byte_sum,
+    element,
+    exp2,
+    lognormal,
+    normal,
+    vector_sum,
+    words,
+)
 
 __all__ = [
+    "INSIDE",
     "as_uniform",
     "category64",
     "category_sums",
     "category_words",
     "choose",
+    "coefficient",
+    "draw",
     "element64",
     "exponentials",
     "exponentials_above",
     "guard_band",
     "key_halves",
     "poisson",
-    "promotion_week",
     "stage_head",
     "sum_of",
     "utilities",
 ]
 
-u32, u64, f32, f64, uintp = np.uint32, np.uint64, np.float32, np.float64, np.uintp
+u32, u64, i64, f32, f64, uintp = (
+    np.uint32, np.uint64, np.int64, np.float32, np.float64, np.uintp,
+)  # fmt: skip
 
 _GOLDEN, _WEEK = u64(rng.GOLDEN), u64(rng.WEEK)
 _NOISE: Final = u64(rng.Stage.NOISE)
+_LOG2E, _FEATURE = f32(LOG2E), f32(LARGEST_FEATURE)
+
+
+#: Inlined by LLVM, and without reference counts: views of arrays that somebody else keeps alive
+#: need none, and counting (atomically, twice a view) took five times as long as the arithmetic.
+INSIDE: Final = {"nogil": True, "cache": True, "forceinline": True, "_nrt": False}
 
 
 @njit(inline="always")
@@ -70,25 +91,97 @@ def as_uniform(word: Any) -> Any:
 
 
 @njit(fastmath=FAST, nogil=True, cache=True)
-def exponentials(single, u, k1, k2, price_i, x, g_row, a, b, out):
-    """exp(utility - cap) of products a..b of customer u, into out[0:b-a]."""
-    base, sigma, w = single.base[u], single.sigma[u], single.price_weight[u]
-    g = _registers(g_row)
+def draw(single, u, a, b, out):
+    """Base and sigma of products a..b of customer u, drawn again into out[0] and out[1].
+
+    Returns:
+        A bound on the parts of their utilities (log2 units) that have to do with them, three
+        times as large as it is: the exponential of a drawn coefficient is off by up to three
+        times the roundings that ``guard_band`` counts.
+    """
+    x1, x2 = key_halves(single.heads[0], u)
+    z1, z2 = key_halves(single.heads[1], u)
+    mean_x, spread_x, mean_z, spread_z = (
+        single.laws[0, 0], single.laws[0, 1], single.laws[1, 0], single.laws[1, 1],
+    )  # fmt: skip
+    base, sigma, n = out[0], out[1], single.normal
     for k in range(b - a):
-        i = uintp(a + k)  # unsigned: an index that might be negative keeps loops from vectors
-        mu = element(single.item_hash[i], k1, k2, base[i], sigma[i], f32(w * price_i[i]), x, g)
-        out[k] = exp2(min(mu, f32(0.0)))
+        i = uintp(a + k)
+        hashed = single.item_hash[i]
+        sigma[k] = f32(_LOG2E * lognormal(hashed, x1, x2, n, mean_x, spread_x))
+        base[k] = f32(f32(_LOG2E * lognormal(hashed, z1, z2, n, mean_z, spread_z)) * single.z[i])
+    if single.persistent:
+        m1, m2 = key_halves(single.heads[3], u)
+        s1, s2 = key_halves(single.heads[4], u)
+        for k in range(b - a):
+            hashed = single.item_hash[uintp(a + k)]
+            base[k] = f32(base[k] + f32(sigma[k] * normal(hashed, m1, m2, n)))
+            sigma[k] = f32(sigma[k] * abs(normal(hashed, s1, s2, n)))
+    size = f32(0.0)
+    for k in range(b - a):
+        size = max(size, f32(abs(base[k]) + f32(_FEATURE * sigma[k])))
+    return f32(3.0) * f32(size + single.noise_size)
 
 
 @njit(fastmath=FAST, nogil=True, cache=True)
-def utilities(single, u, k1, k2, price_i, x, g_row, a, b, out):
-    """Utilities in log2 units of products a..b of customer u, into out[0:b-a]."""
-    base, sigma, w = single.base[u], single.sigma[u], single.price_weight[u]
+def _exponentials(hashed, base, sigma, first, w, k1, k2, price_i, x, g_row, a, b, out):
     g = _registers(g_row)
     for k in range(b - a):
-        i = uintp(a + k)
-        price = f32(w * price_i[i])
-        out[k] = element(single.item_hash[i], k1, k2, base[i], sigma[i], price, x, g)
+        # Unsigned: an index that might be negative keeps loops from vectors.
+        i, c = uintp(a + k), uintp(first + k)
+        mu = element(hashed[i], k1, k2, base[c], sigma[c], f32(w * price_i[i]), x, g)
+        out[k] = exp2(min(mu, f32(0.0)))
+
+
+@njit(**INSIDE)
+def exponentials(single, u, k1, k2, price_i, x, g_row, a, b, drawn, out):
+    """exp(utility - cap) of products a..b of customer u, into out[0:b-a].
+
+    Args:
+        single: the store.
+        u: the customer.
+        k1: low key half of the customer's noise.
+        k2: high key half.
+        price_i: price terms, shape (I,).
+        x: feature coefficients.
+        g_row: noise coefficients, the cap taken out.
+        a: first product.
+        b: product after the last.
+        drawn: scratch for coefficients that are not stored, shape (2, b - a or more).
+        out: receives the exponentials.
+
+    Returns:
+        What :func:`draw` does; 0 where coefficients are stored.
+    """
+    hashed, w = single.item_hash, single.price_weight[u]
+    if single.heads.size == 0:
+        base, sigma = single.base[u], single.sigma[u]
+        _exponentials(hashed, base, sigma, a, w, k1, k2, price_i, x, g_row, a, b, out)
+        return f32(0.0)
+    size = draw(single, u, a, b, drawn)
+    _exponentials(hashed, drawn[0], drawn[1], i64(0), w, k1, k2, price_i, x, g_row, a, b, out)
+    return size
+
+
+@njit(fastmath=FAST, nogil=True, cache=True)
+def _utilities(hashed, base, sigma, first, w, k1, k2, price_i, x, g_row, a, b, out):
+    g = _registers(g_row)
+    for k in range(b - a):
+        i, c = uintp(a + k), uintp(first + k)
+        out[k] = element(hashed[i], k1, k2, base[c], sigma[c], f32(w * price_i[i]), x, g)
+
+
+@njit(**INSIDE)
+def utilities(single, u, k1, k2, price_i, x, g_row, a, b, drawn, out):
+    """Utilities in log2 units of products a..b of customer u; see :func:`exponentials`."""
+    hashed, w = single.item_hash, single.price_weight[u]
+    if single.heads.size == 0:
+        base, sigma = single.base[u], single.sigma[u]
+        _utilities(hashed, base, sigma, a, w, k1, k2, price_i, x, g_row, a, b, out)
+        return f32(0.0)
+    size = draw(single, u, a, b, drawn)
+    _utilities(hashed, drawn[0], drawn[1], i64(0), w, k1, k2, price_i, x, g_row, a, b, out)
+    return size
 
 
 @njit(inline="always")
@@ -129,20 +222,33 @@ def guard_band(size, scale):
     return scale * (1e-5 + 7e-7 * size)
 
 
-@njit(nogil=True, cache=True)
+@njit(**INSIDE)
+def coefficient(values, heads, tables, symbol, u, i, hashed):
+    """A coefficient of ``SYMBOLS`` in the single precision that defines it, stored or drawn."""
+    if heads.size == 0:
+        return values[u, i]
+    k1, k2 = key_halves(heads[symbol], u)
+    word, _ = words(hashed, k1, k2)
+    return tables[symbol, uintp(byte_sum(word))]
+
+
+@njit(**INSIDE)
 def element64(double, u, i, k1, k2, hashed, log_price):
     """Utility in double precision, in the oracle's order of operations."""
     word, second = words(hashed, k1, k2)
     feature = double.feature[uintp(byte_sum(word))]
-    if double.mean.size > 0:
-        feature = f64(double.mean[u, i]) + f64(double.scale[u, i]) * feature
-    mu = f64(double.beta_x[u, i]) * feature
-    mu += f64(double.beta_z[u, i]) * double.z[i]
+    heads, tables = double.heads, double.tables
+    if double.persistent:
+        mean = coefficient(double.mean, heads, tables, i64(3), u, i, hashed)
+        scale = coefficient(double.scale, heads, tables, i64(4), u, i, hashed)
+        feature = f64(mean) + f64(scale) * feature
+    mu = f64(coefficient(double.beta_x, heads, tables, i64(0), u, i, hashed)) * feature
+    mu += f64(coefficient(double.beta_z, heads, tables, i64(1), u, i, hashed)) * double.z[i]
     mu += (double.weight_u[u] * double.beta_i[i]) * log_price
     return mu + double.noise[uintp(byte_sum(second))]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False)
 def category64(single, double, u, k1, k2, log_price_i, cap, a, b, out):
     """Exponentials of a category in double precision, into out; its value CV and their sum."""
     peak = -np.inf
@@ -157,7 +263,7 @@ def category64(single, double, u, k1, k2, log_price_i, cap, a, b, out):
     return peak + math.log(total), total
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False)
 def choose(values, n, total, uniform, guard):
     """First position at which the running sum exceeds the draw; -1 if the guard is too near.
 
@@ -197,41 +303,14 @@ def category_words(hashed, k1, k2, out):
 
 
 @njit(nogil=True, cache=True)
-def promotion_week(hashed, state_key, depth_key, a01_i, a11_i, depth, state_i, discount_i):
-    """Eq. 13-15 for every product: the next discount state, and the discount in it.
-
-    Args:
-        hashed: item hashes, shape (I,).
-        state_key: key halves of the week's state draws.
-        depth_key: key halves of the week's depth draws.
-        a01_i: probability of entering the discount state, shape (I,).
-        a11_i: probability of staying in it, shape (I,).
-        depth: depth by byte sum, shape (1021,).
-        state_i: True where discounted; updated in place.
-        discount_i: receives the discounts.
-    """
-    # Whole passes without branches: states are random, and a branch on them guesses wrong.
-    draw = np.empty(hashed.size, np.uint32)
-    for i in range(hashed.size):
-        draw[i], _ = words(hashed[i], state_key[0], state_key[1])
-    for i in range(hashed.size):
-        enter, stay = a01_i[i], a11_i[i]
-        state_i[i] = as_uniform(draw[i]) < (stay if state_i[i] else enter)
-    for i in range(hashed.size):
-        word, _ = words(hashed[i], depth_key[0], depth_key[1])
-        draw[i] = byte_sum(word)
-    for i in range(hashed.size):
-        discount_i[i] = depth[uintp(draw[i])] * state_i[i]
-
-
-@njit(nogil=True, cache=True)
 def category_sums(single, x, g, price_i, episode, week, customers, out):
     """Sums of exp(utility - cap) of every category: the full pass that ``make bench`` times."""
     n_products = single.item_hash.size
-    row = np.empty(n_products, np.float32)
+    row, drawn = np.empty(n_products, np.float32), np.empty((2, n_products), np.float32)
     head = stage_head(episode, week, _NOISE)
     for c in range(customers.size):
-        k1, k2 = key_halves(head, customers[c])
-        exponentials(single, customers[c], k1, k2, price_i, x, g, 0, n_products, row)
+        u = customers[c]
+        k1, k2 = key_halves(head, u)
+        exponentials(single, u, k1, k2, price_i, x, g, i64(0), n_products, drawn, row)
         for j in range(single.start.size):
             out[c, j] = sum_of(row, single.start[j], single.stop[j])

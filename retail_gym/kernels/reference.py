@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from retail_gym import rng
-from retail_gym.kernels.base import Memory, Offer, PlainMemory, Purchases
+from retail_gym.kernels.base import Memory, Offer, PlainMemory, Purchases, Request
 from retail_gym.model.utility import capped_utility
 from retail_gym.model.week import Basket, shopping_trip, store_visit
 from retail_gym.rng import Stage
@@ -21,10 +23,14 @@ class ReferenceKernel:
 
     name = "reference"
 
+    def weeks(self, world: World, requests: Sequence[Request]) -> list[tuple[Memory, Purchases]]:
+        """One week in each episode; see :class:`retail_gym.kernels.base.Kernel`."""
+        return [self.week(world, *request) for request in requests]
+
     def week(
         self, world: World, memory: Memory, offer: Offer, episode_key: int, week: int
     ) -> tuple[Memory, Purchases]:
-        """One week by the equations; see :class:`retail_gym.kernels.base.Kernel`."""
+        """One week by the equations."""
         everybody = np.arange(world.n_customers)
         if week == 1:
             probability_u = np.ones(world.n_customers)  # eq. 10
@@ -67,7 +73,7 @@ class ReferenceKernel:
             gamma_cate_0_j=world.gamma_cate_0,
             gamma_cate_1_j=world.gamma_cate_1,
             gamma_prod_0_i=world.gamma_prod_0,
-            gamma_prod_1_ui=world.gamma_prod_1[row],
+            gamma_prod_1_ui=world.coefficients.rows(row).gamma_prod_1,
             category_uniform_uj=draws[0][None, :],
             product_uniform_uj=draws[1][None, :],
             quantity_uniform_uj=draws[2][None, :],

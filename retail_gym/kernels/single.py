@@ -31,7 +31,10 @@ from numba.extending import intrinsic
 
 from retail_gym import rng
 
-__all__ = ["FAST", "LOG2E", "byte_sum", "element", "exp2", "prefetch", "vector_sum", "words"]
+__all__ = [
+    "FAST", "LOG2E", "byte_sum", "element", "exp2", "lognormal", "normal", "prefetch",
+    "vector_sum", "words",
+]  # fmt: skip
 
 u32, i32, f32 = np.uint32, np.int32, np.float32
 
@@ -143,6 +146,24 @@ def element(a: Any, k1: Any, k2: Any, base: Any, sigma: Any, price: Any, x: Any,
     noise = f32(noise * r + g[1])
     mu = f32(f32(base + price) + f32(noise * r + g[0]))
     return f32(mu + f32(sigma * f32(feature * s)))
+
+
+@njit(fastmath=FAST, inline="always")
+def normal(a: Any, k1: Any, k2: Any, n: Any) -> Any:
+    """Standard normal coefficient of an item; ``n``: odd coefficients of ``rng.normal``."""
+    h, _ = words(a, k1, k2)
+    s = f32(_small_float(byte_sum(h)) * _SCALE + _OFFSET)
+    q = f32(s * s)
+    p = f32(n[3] * q + n[2])
+    p = f32(p * q + n[1])
+    p = f32(p * q + n[0])
+    return f32(p * s)
+
+
+@njit(fastmath=FAST, inline="always")
+def lognormal(a: Any, k1: Any, k2: Any, n: Any, mean: Any, spread: Any) -> Any:
+    """Log-normal coefficient of an item; ``mean`` and ``spread`` of its log2."""
+    return exp2(f32(mean + f32(spread * normal(a, k1, k2, n))))
 
 
 @intrinsic

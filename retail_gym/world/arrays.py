@@ -14,6 +14,7 @@ from retail_gym.config import check_choice, check_finite
 from retail_gym.model.price import base_price
 from retail_gym.model.utility import price_sensitivity
 from retail_gym.world.noise import features, noise, noise_words
+from retail_gym.world.population import Coefficients
 from retail_gym.world.priors import Beta
 from retail_gym.world.reference import CapReference, cap_reference_of_arrays
 from retail_gym.world.store_config import MARKETING, PromotionPlan
@@ -154,16 +155,19 @@ def world_from_arrays(
         theta=value["theta"],
         gamma_cate_0=value["gamma_cate_0"],
         gamma_cate_1=value["gamma_cate_1"],
-        beta_x=value["beta_x"].astype(np.float32),
-        beta_z=value["beta_z"].astype(np.float32),
+        coefficients=Coefficients(
+            beta_x=value["beta_x"].astype(np.float32),
+            beta_z=value["beta_z"].astype(np.float32),
+            gamma_prod_1=value["gamma_prod_1"].astype(np.float32),
+            feature_mean=pairs("feature_mean"),
+            feature_scale=pairs("feature_scale"),
+        ),
         c=float(value["c"]),
         beta_u=value["beta_u"],
         beta_i=value["beta_i"],
         z=value["Z"],
         eps_loc=check_finite("eps location", eps[0]),
         eps_scale=check_finite("eps scale", eps[1], 1e-300),
-        feature_mean=pairs("feature_mean"),
-        feature_scale=pairs("feature_scale"),
         alpha_0=value["alpha_0"],
         alpha_1=float(value["alpha_1"]),
         base_price=np.maximum(
@@ -174,7 +178,6 @@ def world_from_arrays(
         ),
         lowest_price=low,
         gamma_prod_0=value["gamma_prod_0"],
-        gamma_prod_1=value["gamma_prod_1"].astype(np.float32),
         promotion=promotion,
         marketing=marketing,
         marketing_scale=float(value["beta_i"].size)

@@ -72,7 +72,7 @@ def expected_visit(
             gamma_cate_0_j=world.gamma_cate_0,
             gamma_cate_1_j=world.gamma_cate_1,
             gamma_prod_0_i=world.gamma_prod_0,
-            gamma_prod_1_ui=world.gamma_prod_1[row],
+            gamma_prod_1_ui=world.coefficients.rows(row).gamma_prod_1,
         )
         chosen = basket.product_probability_ui
         bought = chosen * basket.quantity_ui

@@ -9,12 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from retail_gym import rng
 from retail_gym.model.utility import price_sensitivity, product_utility
+from retail_gym.world.population import Rows
 
 if TYPE_CHECKING:
     from retail_gym.world.world import World
 
 Floats = NDArray[np.float64]
-Rows = slice | NDArray[np.int64]
 
 __all__ = ["customer_words", "features", "noise", "noise_words", "utility"]
 
@@ -71,12 +71,11 @@ def utility(world: World, rows: Rows, word: NDArray[np.uint32], log_price_i: Arr
 
     Source: paper eq. 17.
     """
-    mean = None if world.feature_mean is None else world.feature_mean[rows]
-    scale = None if world.feature_scale is None else world.feature_scale[rows]
+    own = world.coefficients.rows(rows)
     return product_utility(
-        world.beta_x[rows],
-        features(word, mean, scale),
-        world.beta_z[rows],
+        own.beta_x,
+        features(word, own.feature_mean, own.feature_scale),
+        own.beta_z,
         world.z,
         price_sensitivity(world.c, world.beta_u[rows], world.beta_i),
         log_price_i,

@@ -7,21 +7,36 @@ of a pair depends on the world seed, the symbol, the customer and the product al
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from retail_gym import rng
-from retail_gym.world.priors import Prior
+from retail_gym.world.priors import Constant, LogNormal, Normal, Prior
 from retail_gym.world.store_config import StoreConfig
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
+Rows = slice | NDArray[np.int64]
 
-__all__ = ["Coefficients", "draw_coefficients", "draw_customers"]
+__all__ = [
+    "SYMBOLS",
+    "Coefficients",
+    "DrawnCoefficients",
+    "draw_coefficients",
+    "draw_customers",
+    "stored_gib",
+]
 
 
-@dataclass(frozen=True)
+#: What is drawn per customer and product; the last two only where features persist.
+SYMBOLS: Final = ("beta_x", "beta_z", "gamma_prod_1", "feature_mean", "feature_scale")
+#: Stored, a coefficient takes 4 bytes; the fast kernel keeps two more of that size of its own.
+_KERNEL_SYMBOLS: Final = 2
+
+
+@dataclass(frozen=True, eq=False)
 class Coefficients:
     """Coefficients per customer and product, in single precision (that is their definition)."""
 
@@ -30,6 +45,60 @@ class Coefficients:
     gamma_prod_1: Floats32
     feature_mean: Floats32 | None  # only with persistent features
     feature_scale: Floats32 | None
+
+    @property
+    def persistent(self) -> bool:
+        """Whether features have lasting means and scales."""
+        return self.feature_mean is not None
+
+    def rows(self, customers: Rows) -> Coefficients:
+        """Those of some customers, shape (B,) of numbers or a slice; arrays (B, I)."""
+        values = (getattr(self, name) for name in SYMBOLS)
+        return Coefficients(*(None if value is None else value[customers] for value in values))
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnCoefficients:
+    """Coefficients that are nowhere kept: drawn again, from their addresses, when asked for.
+
+    The same numbers as :class:`Coefficients` would hold, for a population of any size.
+    """
+
+    config: StoreConfig
+    seed: int
+
+    def __post_init__(self) -> None:
+        for name in ("beta_x", "beta_z"):
+            prior = self.config.prior(name)
+            if not isinstance(prior, LogNormal) and not (
+                isinstance(prior, Constant) and prior.value >= 0.0
+            ):
+                raise ValueError(
+                    f"{name} ~ {prior} cannot be drawn again week by week (a LogNormal or a "
+                    "constant >= 0 can). Give memory_gib room to store it"
+                )
+        if not isinstance(self.config.prior("gamma_prod_1"), LogNormal | Normal | Constant):
+            raise ValueError(
+                "gamma_prod_1 cannot be drawn again week by week unless it is LogNormal, Normal "
+                "or constant. Give memory_gib room to store it"
+            )
+
+    @property
+    def persistent(self) -> bool:
+        """Whether features have lasting means and scales."""
+        return self.config.features == "persistent"
+
+    def rows(self, customers: Rows) -> Coefficients:
+        """Those of some customers, shape (B,) of numbers or a slice; arrays (B, I)."""
+        if isinstance(customers, slice):
+            customers = np.arange(self.config.n_customers)[customers]
+        return draw_coefficients(self.config, self.seed, customers, self.config.n_products)
+
+
+def stored_gib(config: StoreConfig) -> float:
+    """Memory that a store's coefficients take if they are stored, the kernel's included [GiB]."""
+    symbols = _KERNEL_SYMBOLS + (5 if config.features == "persistent" else 3)
+    return 4.0 * symbols * config.n_customers * config.n_products / 2.0**30
 
 
 def draw_customers(prior: Prior, seed: int, symbol: str, customers: ArrayLike) -> Floats:

@@ -61,25 +61,30 @@ class CapReference:
     slope: Floats  # N: price sensitivity
 
     def cap(self, log_price_i: ArrayLike) -> float:
-        """The cap at a price vector.
+        """The cap at a price vector; see :meth:`caps`."""
+        return float(self.caps(log_price_i)[()])
+
+    def caps(self, log_price: ArrayLike) -> Floats:
+        """The cap at each of some price vectors.
 
         Args:
-            log_price_i: log of the prices a customer sees [log $], shape (I,).
+            log_price: log of the prices a customer sees [log $], shape (..., I).
 
         Returns:
-            The percentile of the sample's utilities; inf if the store has no cap.
+            The percentile of the sample's utilities, shape (...); inf if the store has no cap.
         """
+        price = np.asarray(log_price, dtype=np.float64)
         if self.percentile >= 100.0:
-            return np.inf
-        price = np.asarray(log_price_i, dtype=np.float64)[self.product]
-        values = self.level + self.slope * price
+            return np.full(price.shape[:-1], np.inf)
+        values = self.level + self.slope * np.take(price, self.product, axis=-1)
         # np.percentile's linear interpolation, without its overhead.
-        place = self.percentile / 100.0 * (values.size - 1)
-        low = min(int(place), values.size - 2) if values.size > 1 else 0
-        high = min(low + 1, values.size - 1)
-        ordered = np.partition(values, high)
-        below, above = ordered[: low + 1].max(), ordered[high]
-        return float(below + (place - low) * (above - below))
+        n = self.level.size
+        place = self.percentile / 100.0 * (n - 1)
+        low = min(int(place), n - 2) if n > 1 else 0
+        high = min(low + 1, n - 1)
+        values.partition(high, axis=-1)
+        below, above = values[..., : low + 1].max(axis=-1), values[..., high]
+        return np.asarray(below + (place - low) * (above - below))
 
 
 def reward_scale(world: World) -> float:

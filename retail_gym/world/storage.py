@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from retail_gym.config import atomic_write, to_plain
+from retail_gym.world.population import SYMBOLS, Coefficients, DrawnCoefficients
 from retail_gym.world.priors import as_prior
 from retail_gym.world.reference import CapReference
 from retail_gym.world.store_config import PromotionPlan, StoreConfig
@@ -102,6 +103,11 @@ def save_world(world: World, path: str | os.PathLike[str]) -> Path:
         value = getattr(world, item.name)
         if isinstance(value, np.ndarray):
             arrays[item.name] = value
+        elif isinstance(value, Coefficients):
+            drawn = ((name, getattr(value, name)) for name in SYMBOLS)
+            arrays |= {name: array for name, array in drawn if array is not None}
+        elif isinstance(value, DrawnCoefficients):  # not kept: the file says how to draw them
+            scalars[item.name] = config_to_json(value.config)
         elif item.name == "cap_reference":
             scalars["cap_percentile"] = value.percentile
             for name in ("product", "level", "slope"):
@@ -141,12 +147,23 @@ def load_world(path: str | os.PathLike[str]) -> World:
             *(content.pop(f"cap_{name}") for name in ("product", "level", "slope")),
         )
         plan = PromotionPlan.from_mapping(header.pop("promotion"))
-        optional = {"feature_mean": None, "feature_scale": None}
-        world = World(**{**optional, **header, **content}, promotion=plan, cap_reference=cap)
+        pairs = _coefficients(header, content)
+        world = World(**header, **content, coefficients=pairs, promotion=plan, cap_reference=cap)
     except (KeyError, TypeError) as error:
         raise ValueError(f"{file} is incomplete ({error}). Save the world again") from None
     _check(world, file)
     return world
+
+
+def _coefficients(
+    header: dict[str, Any], content: dict[str, Any]
+) -> Coefficients | DrawnCoefficients:
+    """Take the coefficients per customer and product out of a file's content."""
+    text = header.pop("coefficients", None)
+    if text is not None:
+        return DrawnCoefficients(config_from_json(text), int(header["seed"]))
+    optional = {"feature_mean": None, "feature_scale": None}
+    return Coefficients(**optional | {n: content.pop(n) for n in SYMBOLS if n in content})
 
 
 def _check(world: World, file: Path) -> None:
@@ -155,10 +172,11 @@ def _check(world: World, file: Path) -> None:
     shapes = {
         "theta": (n_u,), "beta_u": (n_u,), "gamma_cate_0": (n_j,), "gamma_cate_1": (n_j,),
         "beta_i": (n_i,), "z": (n_i,), "alpha_0": (n_i,), "base_price": (n_i,),
-        "gamma_prod_0": (n_i,), "beta_x": (n_u, n_i), "beta_z": (n_u, n_i),
-        "gamma_prod_1": (n_u, n_i), "feature_mean": (n_u, n_i), "feature_scale": (n_u, n_i),
+        "gamma_prod_0": (n_i,),
     }  # fmt: skip
-    for name, shape in shapes.items():
+    drawn = isinstance(world.coefficients, DrawnCoefficients)
+    pairs = {} if drawn else dict.fromkeys(SYMBOLS, (n_u, n_i))
+    for name, shape in (shapes | pairs).items():
         value = getattr(world, name)
         if value is not None and (value.shape != shape or not np.isfinite(value).all()):
             raise ValueError(

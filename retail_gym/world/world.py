@@ -7,16 +7,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retail_gym.config import check_choice, check_int
+from retail_gym.config import check_choice, check_finite, check_int
 from retail_gym.model.category_choice import category_start
 from retail_gym.world import reference
 from retail_gym.world.catalog import draw_catalog
-from retail_gym.world.population import draw_coefficients, draw_customers
+from retail_gym.world.population import (
+    Coefficients,
+    DrawnCoefficients,
+    draw_coefficients,
+    draw_customers,
+    stored_gib,
+)
 from retail_gym.world.presets import load_config, shipped_reward_scale
 from retail_gym.world.store_config import PromotionPlan, StoreConfig
 
@@ -24,7 +30,11 @@ Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
-__all__ = ["World", "build_world", "make_world"]
+__all__ = ["MEMORY_GIB", "World", "build_world", "make_world"]
+
+#: Room for coefficients per customer and product, by default: about 8,000 customers at the
+#: paper's scale.
+MEMORY_GIB: Final = 4.0
 
 
 def _frozen(array: Ints) -> Ints:
@@ -52,16 +62,13 @@ class World:
     gamma_cate_0: Floats  # J, the shift included
     gamma_cate_1: Floats  # J
     # Product utility
-    beta_x: Floats32  # U, I
-    beta_z: Floats32  # U, I
+    coefficients: Coefficients | DrawnCoefficients  # per customer and product, (U, I)
     c: float
     beta_u: Floats  # U, < 0
     beta_i: Floats  # I, < 0
     z: Floats  # I, unobserved quality, >= 0
     eps_loc: float
     eps_scale: float
-    feature_mean: Floats32 | None  # U, I; None: features are resampled every week
-    feature_scale: Floats32 | None  # U, I, >= 0
     # Prices
     alpha_0: Floats  # I [$]
     alpha_1: float  # [$]
@@ -69,7 +76,6 @@ class World:
     lowest_price: float  # [$]
     # Quantity
     gamma_prod_0: Floats  # I
-    gamma_prod_1: Floats32  # U, I
     # The store's ways
     promotion: PromotionPlan  # its own discounts, where no agent decides
     marketing: str  # what the marketing feature is: noise, discount or coupon
@@ -81,7 +87,8 @@ class World:
         self._freeze()
 
     def _freeze(self) -> None:
-        for item in (*vars(self).values(), *vars(self.cap_reference).values()):
+        parts = (self, self.cap_reference, self.coefficients)
+        for item in (value for part in parts for value in vars(part).values()):
             if isinstance(item, np.ndarray):
                 item.flags.writeable = False
 
@@ -115,6 +122,40 @@ class World:
     def n_categories(self) -> int:
         """J."""
         return int(self.category_sizes.size)
+
+    @property
+    def beta_x(self) -> Floats32:
+        """Sensitivity to features, shape (U, I)."""
+        return self._stored().beta_x
+
+    @property
+    def beta_z(self) -> Floats32:
+        """Sensitivity to quality, shape (U, I)."""
+        return self._stored().beta_z
+
+    @property
+    def gamma_prod_1(self) -> Floats32:
+        """Weight of utility in the quantity, shape (U, I)."""
+        return self._stored().gamma_prod_1
+
+    @property
+    def feature_mean(self) -> Floats32 | None:
+        """Lasting means of features, shape (U, I); None: features are resampled every week."""
+        return self._stored().feature_mean
+
+    @property
+    def feature_scale(self) -> Floats32 | None:
+        """Lasting scales of features, shape (U, I), >= 0; None likewise."""
+        return self._stored().feature_scale
+
+    def _stored(self) -> Coefficients:
+        if isinstance(self.coefficients, DrawnCoefficients):
+            raise ValueError(
+                f"the coefficients of {self.n_customers:,} customers are not stored: ask for "
+                "some customers', world.coefficients.rows(customers), or make the world with a "
+                "larger memory_gib"
+            )
+        return self.coefficients
 
     @cached_property
     def category_start(self) -> Ints:
@@ -199,13 +240,16 @@ class World:
         return world_from_arrays(arrays, **settings)
 
 
-def build_world(config: StoreConfig, seed: int = 0) -> World:
+def build_world(config: StoreConfig, seed: int = 0, memory_gib: float = MEMORY_GIB) -> World:
     """Draw a world from its configuration.
 
     Args:
         config: priors and switches.
         seed: world seed, 0 <= seed < 2**63. The same seed gives the same customers whatever
             their number.
+        memory_gib: coefficients per customer and product are stored if they take no more than
+            this [GiB], else drawn again whenever they are needed: the same numbers, the same
+            sales, more arithmetic, no memory.
 
     Returns:
         The world.
@@ -213,7 +257,7 @@ def build_world(config: StoreConfig, seed: int = 0) -> World:
     seed = check_int("world seed", seed, 0, 2**63 - 1)
     catalog = draw_catalog(config, seed)
     customers = np.arange(config.n_customers)
-    pairs = draw_coefficients(config, seed, customers, config.n_products)
+    stored = stored_gib(config) <= check_finite("memory_gib", memory_gib, 0.0)
     return World(
         name=config.name,
         seed=seed,
@@ -224,22 +268,20 @@ def build_world(config: StoreConfig, seed: int = 0) -> World:
         theta=draw_customers(config.prior("theta"), seed, "theta", customers),
         gamma_cate_0=catalog.gamma_cate_0,
         gamma_cate_1=catalog.gamma_cate_1,
-        beta_x=pairs.beta_x,
-        beta_z=pairs.beta_z,
+        coefficients=draw_coefficients(config, seed, customers, config.n_products)
+        if stored
+        else DrawnCoefficients(config, seed),
         c=config.c,
         beta_u=draw_customers(config.prior("beta_u"), seed, "beta_u", customers),
         beta_i=catalog.beta_i,
         z=catalog.z,
         eps_loc=config.eps.loc,
         eps_scale=config.eps.scale,
-        feature_mean=pairs.feature_mean,
-        feature_scale=pairs.feature_scale,
         alpha_0=catalog.alpha_0,
         alpha_1=catalog.alpha_1,
         base_price=catalog.base_price,
         lowest_price=config.lowest_price,
         gamma_prod_0=catalog.gamma_prod_0,
-        gamma_prod_1=pairs.gamma_prod_1,
         promotion=config.promotion,
         marketing=config.marketing,
         marketing_scale=config.marketing_scale,
@@ -249,14 +291,18 @@ def build_world(config: StoreConfig, seed: int = 0) -> World:
 
 
 @lru_cache(maxsize=4)
-def _built(key: str, seed: int, config_text: str) -> World:
+def _built(key: str, seed: int, config_text: str, memory_gib: float) -> World:
     from retail_gym.world.storage import config_from_json
 
-    return build_world(config_from_json(config_text), seed)
+    return build_world(config_from_json(config_text), seed, memory_gib)
 
 
 def make_world(
-    preset: str | os.PathLike[str] | StoreConfig | World, seed: int = 0, **overrides: Any
+    preset: str | os.PathLike[str] | StoreConfig | World,
+    seed: int = 0,
+    *,
+    memory_gib: float = MEMORY_GIB,
+    **overrides: Any,
 ) -> World:
     """Make a world from a preset, a file or a configuration.
 
@@ -264,6 +310,8 @@ def make_world(
         preset: a name (see :func:`retail_gym.preset_names`), a path to a ``.toml`` configuration or
             to a ``.npz`` world, a :class:`StoreConfig`, or a :class:`World` (returned as it is).
         seed: world seed: another seed is another store with the same priors.
+        memory_gib: room for coefficients per customer and product [GiB]; of a population that
+            needs more they are drawn again week by week (see :func:`build_world`).
         **overrides: fields of :class:`StoreConfig`, e.g. ``n_customers=1000``; a number where
             a prior stands is a constant.
 
@@ -290,4 +338,5 @@ def make_world(
     config = preset if isinstance(preset, StoreConfig) else load_config(preset)
     config = config.override(**overrides)
     text = config_to_json(config)
-    return _built(config.name, check_int("world seed", seed, 0, 2**63 - 1), text)
+    seed = check_int("world seed", seed, 0, 2**63 - 1)
+    return _built(config.name, seed, text, check_finite("memory_gib", memory_gib, 0.0))

@@ -28,10 +28,11 @@ from numba import njit
 import retail_gym
 from retail_gym import rng
 from retail_gym.kernels import passes, single
-from retail_gym.kernels.memory import FastMemory, make_prices
+from retail_gym.kernels.memory import FastMemory, make_board
 from retail_gym.kernels.numba_cpu import NumbaKernel
 from retail_gym.kernels.packed import LARGEST_FEATURE, pack
 from retail_gym.kernels.reference import ReferenceKernel
+from retail_gym.kernels.shelf import promotion_weeks
 from retail_gym.model.category_choice import category_value
 from retail_gym.model.price import discount, discount_state
 from retail_gym.model.product_choice import choose_product
@@ -538,14 +539,16 @@ def test_byte_sums_are_exact():
     x = tuple(np.float32(c) for c in (1.0, 0.0, 0.0, 0.0, 0.0))
     out = np.empty(n, dtype=np.float32)
     none = np.zeros(n, dtype=np.float32)
-    passes.utilities(packed, 0, key.k1[()], key.k2[()], none, x, np.zeros(9, np.float32), 0, n, out)
+    passes.utilities(
+        packed, 0, key.k1[()], key.k2[()], none, x, np.zeros(9, np.float32), 0, n, none[None], out
+    )
     k = rng.byte_sum(rng.words(key, packed.item_hash)).astype(np.int64)
     back = out.astype(np.float64) / rng.BYTE_SUM_SCALE + 510.0
     assert np.abs(back - k).max() < 1e-3
     # The same of the second word, through the noise polynomial.
     g = np.array([0, 1, 0, 0, 0, 0, 0, 0, 0], dtype=np.float32)
     packed = _one_customer(n, 0.0, 0.0)
-    passes.utilities(packed, 0, key.k1[()], key.k2[()], none, x, g, 0, n, out)
+    passes.utilities(packed, 0, key.k1[()], key.k2[()], none, x, g, 0, n, none[None], out)
     k = rng.byte_sum(rng.second_word(rng.words(key, packed.item_hash))).astype(np.int64)
     assert np.abs(out.astype(np.float64) / rng.BYTE_SUM_SCALE + 510.0 - k).max() < 1e-3
 
@@ -581,14 +584,14 @@ def _prices(world, factor):
     cap = np.array([world.cap_reference.cap(log_price[0])])
     group = np.zeros(world.n_customers, dtype=np.int64)
     offer = retail_gym.kernels.Offer(group, log_price, cap, np.zeros(world.n_customers))
-    return make_prices(world, pack(world), offer)
+    return offer, make_board(world, pack(world), [offer])
 
 
-def _bounds(world, prices, u):
+def _bounds(world, board, u):
     """The guard band of every category of one customer, as the decisions have it."""
-    packed, cap = pack(world), prices.offer.cap_g[0]
+    packed, cap = pack(world), board.cap[0, 0]
     size = packed.single.size_uj[u].astype(np.float64)
-    size += abs(packed.single.price_weight[u]) * prices.size_g[0]
+    size += abs(packed.single.price_weight[u]) * board.size[0, 0]
     if not np.isinf(cap):
         size += 6.0 * abs(cap)
     return np.array([passes.guard_band(s, 1.0) for s in size])
@@ -603,17 +606,17 @@ def test_single_precision_keeps_within_the_guard_band(name, factor):
     natural units) and of each sum must lie within it.
     """
     world, week = store(name), 0
-    packed, prices = pack(world), _prices(world, factor)
-    cap, n = prices.offer.cap_g[0], world.n_products
+    packed, (offer, board) = pack(world), _prices(world, factor)
+    cap, n = offer.cap_g[0], world.n_products
     capped, out = not np.isinf(cap), np.empty(world.n_products, dtype=np.float32)
     x, ln2 = packed.feature_coefficients, math.log(2.0)
     for week in (1, 2, 53):
         for u in np.unique(np.linspace(0, world.n_customers - 1, 5).astype(int)):
             row, key = np.array([u]), rng.stream_key(KEY, week, Stage.NOISE, u)
-            mu = utility(world, row, noise_words(world, KEY, week, row), prices.offer.log_price_gi)
+            mu = utility(world, row, noise_words(world, KEY, week, row), offer.log_price_gi)
             halves = (key.k1[()], key.k2[()])
-            common = (halves[0], halves[1], prices.price_gi[0], x, prices.noise_g[0], 0, n, out)
-            band = _bounds(world, prices, u)
+            common = (*halves, board.price[0, 0], x, board.noise[0, 0], 0, n, out[None], out)
+            band = _bounds(world, board, u)
             band_i = np.repeat(band, world.category_sizes)
             passes.utilities(packed.single, u, *common)
             assert (np.abs(out * ln2 + (cap if capped else 0.0) - mu[0]) < band_i).all()
@@ -640,16 +643,16 @@ def test_single_precision_keeps_within_the_guard_band(name, factor):
 @pytest.mark.parametrize("name", ["tiny", "small", "market", "scenario", "persistent features"])
 def test_category_sums_are_the_models_category_values(name):
     world = store(name)
-    packed, prices = pack(world), _prices(world, 0.8)
+    packed, (offer, board) = pack(world), _prices(world, 0.8)
     everybody = np.arange(world.n_customers)
     out = np.empty((world.n_customers, world.n_categories), dtype=np.float32)
     passes.category_sums(
-        packed.single, packed.feature_coefficients, prices.noise_g[0], prices.price_gi[0],
+        packed.single, packed.feature_coefficients, board.noise[0, 0], board.price[0, 0],
         np.uint64(KEY), 7, everybody, out,
     )  # fmt: skip
-    cap = prices.offer.cap_g[0]
+    cap = offer.cap_g[0]
     word = noise_words(world, KEY, 7, everybody)
-    mu = capped_utility(utility(world, slice(None), word, prices.offer.log_price_gi[0]), cap)
+    mu = capped_utility(utility(world, slice(None), word, offer.log_price_gi[0]), cap)
     exact = category_value(mu, world.category_sizes)
     np.testing.assert_allclose(cap + np.log(out.astype(np.float64)), exact, rtol=0, atol=1e-4)
 
@@ -758,9 +761,13 @@ def test_a_week_of_promotion_is_eq_13_to_15(n):
         depth = rng.beta_lattice(*generator.choice([(25.0, 75.0), (5.0, 95.0), (12.34, 87.66)]))
         expected_state = discount_state(state, a01, a11, rng.uniform(rng.words(keys[0], hashed)))
         expected = discount(expected_state, depth[rng.byte_sum(rng.words(keys[1], hashed))])
-        out, ours = np.full(n, np.nan), state.copy()
-        halves = [(key.k1[()], key.k2[()]) for key in keys]
-        passes.promotion_week(hashed, *halves, a01, a11, depth, ours, out)
-        assert np.array_equal(ours, expected_state)
-        assert np.array_equal(out, expected)
+        out, ours = np.full((1, 1, n), np.nan), state[None, None].copy()
+        halves = np.array([[int(half) for key in keys for half in key]], dtype=np.uint32)
+        product = np.arange(n, dtype=np.uint32)  # each of its own rank
+        promotion_weeks(
+            hashed, halves, np.array([[True]]), np.stack([a01, a11])[None, None],
+            np.stack([product, product])[None], depth[None, None], ours, out,
+        )  # fmt: skip
+        assert np.array_equal(ours[0, 0], expected_state)
+        assert np.array_equal(out[0, 0], expected)
         state = expected_state

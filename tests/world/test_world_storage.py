@@ -26,6 +26,12 @@ def assert_equal(a: World, b: World) -> None:
         elif field.name == "promotion":
             for part in ("a01", "a11", "depth"):
                 assert np.array_equal(getattr(ours, part), getattr(theirs, part)), part
+        elif field.name == "coefficients":
+            assert type(ours) is type(theirs)
+            for part, array in vars(theirs).items():
+                again = getattr(ours, part)
+                assert np.array_equal(again, array) if array is not None else again is None, part
+                assert array is None or not again.flags.writeable, part
         elif field.name == "stored_reward_scale":
             continue
         elif isinstance(theirs, np.ndarray):
