@@ -90,7 +90,8 @@ class WeekOutcome:
     @cached_property
     def realised_discount(self) -> float:
         """Mean over the week's lines of 1 - price paid / base price; 0 without lines."""
-        return float(self.line_discount.mean()) if self.line_discount.size else 0.0
+        off = self.line_discount
+        return float(off.sum() / off.size) if off.size else 0.0
 
     @cached_property
     def effective_discount(self) -> float:
@@ -102,7 +103,7 @@ class WeekOutcome:
     @cached_property
     def segment_discount(self) -> Floats:
         """Mean discount drawn over products, shape (S,)."""
-        return np.asarray(self.discount_si.mean(axis=1))
+        return np.asarray(self.discount_si.sum(axis=1) / self.discount_si.shape[1])
 
     @cached_property
     def first_lines(self) -> NDArray[np.bool_]:
@@ -114,7 +115,7 @@ class WeekOutcome:
     @cached_property
     def buyers(self) -> int:
         """Customers with a purchase this week."""
-        return int(self.first_lines.sum())
+        return int(np.count_nonzero(self.first_lines))
 
     @property
     def categories(self) -> int:
@@ -129,7 +130,7 @@ class WeekOutcome:
     @cached_property
     def visit_rate(self) -> float:
         """Share of customers who visited."""
-        return float(self.visited.mean())
+        return int(np.count_nonzero(self.visited)) / self.visited.size
 
     def active(self, weeks: int = RETENTION_WEEKS) -> NDArray[np.bool_]:
         """Who has a purchase in the last min(week, ``weeks``) weeks, shape (U,)."""
@@ -138,7 +139,7 @@ class WeekOutcome:
     @cached_property
     def retention(self) -> float:
         """Share of customers with a purchase in the last min(week, 4) weeks."""
-        return float(self.active().mean())
+        return int(np.count_nonzero(self.active())) / self.n_customers
 
     def info(self) -> dict[str, float]:
         """The figures of a week that an environment reports, as Python floats."""

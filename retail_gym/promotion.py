@@ -13,20 +13,20 @@ week's prices. Segments share the product draws: equal plans give equal discount
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retail_gym import rng
-from retail_gym.kernels.shelf import promotion_weeks
+from retail_gym.kernels.shelf import shelf_weeks
 from retail_gym.world.priors import Beta
 from retail_gym.world.store_config import Law, PromotionPlan
 
 Floats = NDArray[np.float64]
 Row = tuple[NDArray[Any], int]  # an array of several episodes, and the row of this one
 
-__all__ = ["Promotion", "promote"]
+__all__ = ["Promotion", "Shelf", "stock"]
 
 
 class Promotion:
@@ -43,7 +43,7 @@ class Promotion:
         self.items = rng.item_hash(n_products)
         stages = (rng.Stage.RANK_A01, rng.Stage.RANK_A11)
         words = [rng.words(rng.stream_key(episode_key, 0, stage), self.items) for stage in stages]
-        self.rank: Row = (rng.byte_sum(np.stack(words))[None], 0)  # 2, I
+        self.rank: Row = (rng.byte_sum(np.stack(words)).astype(np.uint16)[None], 0)  # 2, I
         self.discounted: Row = (np.zeros((1, n_segments, n_products), dtype=bool), 0)  # S, I
 
     def step(self, plans: Sequence[PromotionPlan], week: int) -> Floats:
@@ -58,7 +58,9 @@ class Promotion:
 
         Source: paper eq. 13-15.
         """
-        return promote([self], [plans], [week])[0]
+        one, zero = np.ones(self.items.size), np.zeros(self.items.size)
+        shelf = stock([self], [plans], [week], one, zero, 1e-300)
+        return np.asarray(shelf.discount[0])
 
     def snapshot(self) -> NDArray[np.bool_]:
         """The discount states, shape (S, I)."""
@@ -70,21 +72,40 @@ class Promotion:
         self.discounted = (state[None].copy(), 0)
 
 
-def promote(
-    promotions: Sequence[Promotion], plans: Sequence[Sequence[PromotionPlan]], weeks: Sequence[int]
-) -> Floats:
+class Shelf(NamedTuple):
+    """What is on offer in E episodes and S segments; arrays (E, S, I)."""
+
+    discount: Floats  # drawn, in [0, 1], before the price floor
+    price: Floats  # [$]
+    log_price: Floats
+
+
+def stock(
+    promotions: Sequence[Promotion],
+    plans: Sequence[Sequence[PromotionPlan]],
+    weeks: Sequence[int],
+    base_price_i: Floats,
+    log_base_price_i: Floats,
+    lowest_price: float,
+) -> Shelf:
     """Move several episodes by a week each, in one pass; :meth:`Promotion.step` moves one.
 
     Args:
         promotions: one per episode, of the same catalogue and number of segments.
         plans: one plan per episode and segment.
         weeks: week of each episode, counted from 1.
+        base_price_i: base prices [$], shape (I,).
+        log_base_price_i: their logs.
+        lowest_price: floor [$].
 
     Returns:
-        Discounts in [0, 1], shape (E, S, I).
+        Discounts, prices and their logs; log P = log base + log(1 - D), which is not rounded as
+        the log of the product is.
 
     Raises:
         ValueError: for a plan with a probability per product of another catalogue.
+
+    Source: paper eq. 13-16.
     """
     items = promotions[0].items
     rank = _joined([promotion.rank for promotion in promotions])
@@ -94,14 +115,14 @@ def promote(
     # A plan may have a probability for each product: then every law is written out in full.
     full = any(isinstance(law, np.ndarray) for row in plans for p in row for law in (p.a01, p.a11))
     shape = (len(promotions), state.shape[1])
-    n_ranks = items.size if full else rng.gumbel_lattice().size
-    transition = np.zeros((*shape, 2, n_ranks))
-    depth, on = np.zeros((*shape, rng.gumbel_lattice().size)), np.zeros(shape, dtype=bool)
+    n_sums = rng.gumbel_lattice().size
+    transition = np.zeros((*shape, 2, items.size if full else n_sums))
+    depth, on = np.zeros((*shape, n_sums + 1)), np.zeros(shape, dtype=bool)
     for e, row in enumerate(plans):
         for s, plan in enumerate(row):
             if plan.a01 is None or plan.a11 is None or plan.depth is None:
                 continue
-            on[e, s], depth[e, s] = True, _by_rank(plan.depth)
+            on[e, s], depth[e, s, :n_sums] = True, _by_rank(plan.depth)
             for k, law in enumerate((plan.a01, plan.a11)):
                 transition[e, s, k] = _per_product(law, rank[e, k]) if full else _by_rank(law)
     stages = (rng.Stage.DISCOUNT_STATE, rng.Stage.DISCOUNT_DEPTH)
@@ -109,20 +130,28 @@ def promote(
         [int(half) for stage in stages for half in rng.stream_key(promotion.key, week, stage)]
         for promotion, week in zip(promotions, weeks, strict=True)
     ]
-    discount = np.empty(state.shape)
-    promotion_weeks(
+    discount, price, log_price = (np.empty(state.shape) for _ in range(3))
+    with np.errstate(divide="ignore"):  # a depth of 1 leaves nothing; the floor takes care
+        log_kept = np.log(1.0 - depth)
+    shelf_weeks(
         items,
         np.array(keys, dtype=np.uint32),
         on,
         transition,
-        np.broadcast_to(np.arange(items.size, dtype=np.uint32), rank.shape).copy()
+        np.broadcast_to(np.arange(items.size, dtype=np.uint16), rank.shape).copy()
         if full
         else rank,
         depth,
+        log_kept,
+        base_price_i,
+        log_base_price_i,
+        lowest_price,
         state,
         discount,
+        price,
+        log_price,
     )
-    return discount
+    return Shelf(discount, price, log_price)
 
 
 def _by_rank(law: Law) -> Floats | float:
@@ -130,7 +159,7 @@ def _by_rank(law: Law) -> Floats | float:
     return rng.beta_lattice(law.a, law.b) if isinstance(law, Beta) else law
 
 
-def _per_product(law: Law, rank_i: NDArray[np.uint32]) -> Floats | float:
+def _per_product(law: Law, rank_i: NDArray[np.uint16]) -> Floats | float:
     """Transition probability of every product: the law's quantile at the product's rank."""
     if isinstance(law, Beta):
         return np.asarray(rng.beta_lattice(law.a, law.b)[rank_i])

@@ -18,9 +18,11 @@ from retail_gym.kernels import (
     Request,
     make_kernel,
 )
+from retail_gym.kernels.shelf import cap_utilities
 from retail_gym.model.price import price_paid
 from retail_gym.model.store_visit import marketing_feature
 from retail_gym.outcome import WeekOutcome
+from retail_gym.promotion import Shelf
 from retail_gym.world.noise import customer_words, features
 from retail_gym.world.world import World
 
@@ -130,7 +132,8 @@ class Simulator:
         price = self._check_prices(price_si)
         coupon = self._check_coupons(coupon_u)
         discount = self._check_discounts(discount_si, price)
-        return simulate_weeks([self], price[None], discount[None], [coupon])[0]
+        shelf = Shelf(discount[None], price[None], np.log(price)[None])
+        return simulate_weeks([self], shelf, [coupon])[0]
 
     def request(
         self, price_si: Floats, log_price_si: Floats, cap_s: Floats, discount_si: Floats,
@@ -225,16 +228,14 @@ class Simulator:
 
 def simulate_weeks(
     simulators: Sequence[Simulator],
-    price_esi: Floats,
-    discount_esi: Floats,
+    shelf: Shelf,
     coupon_eu: Sequence[Floats | None] | None = None,
 ) -> list[WeekOutcome]:
     """Simulate a week in several episodes of one store; :meth:`Simulator.step` simulates one.
 
     Args:
         simulators: one per episode, of the same world, kernel and number of segments.
-        price_esi: shelf prices [$], shape (E, S, I), finite and > 0 (not checked again here).
-        discount_esi: the discounts behind them, same shape.
+        shelf: what is on offer in each (not checked again here).
         coupon_eu: coupons of each episode, None for none.
 
     Returns:
@@ -242,14 +243,17 @@ def simulate_weeks(
     """
     world, kernel = simulators[0].world, simulators[0].kernel
     coupons = [None] * len(simulators) if coupon_eu is None else coupon_eu
-    log_price_esi = np.log(price_esi)
-    cap_es = world.cap_reference.caps(log_price_esi)
+    discount, price, log_price = shelf
+    sample = world.cap_reference
+    utility = np.empty((*log_price.shape[:2], sample.product.size))
+    cap_utilities(sample.product, sample.level, sample.slope, log_price, utility)
+    cap = sample.percentiles(utility)
     requests = [
-        simulator.request(price_esi[e], log_price_esi[e], cap_es[e], discount_esi[e], coupons[e])
+        simulator.request(price[e], log_price[e], cap[e], discount[e], coupons[e])
         for e, simulator in enumerate(simulators)
     ]
     results = kernel.weeks(world, requests)
     return [
-        simulator.finish(*results[e], price_esi[e], discount_esi[e], coupons[e])
+        simulator.finish(*results[e], price[e], discount[e], coupons[e])
         for e, simulator in enumerate(simulators)
     ]

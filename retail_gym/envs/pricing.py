@@ -19,9 +19,8 @@ from retail_gym.envs.actions import Decision, DepthFrequency
 from retail_gym.envs.observations import Observation, SegmentAggregates
 from retail_gym.envs.rewards import Reward, as_reward
 from retail_gym.kernels import Kernel, make_kernel
-from retail_gym.model.price import price
 from retail_gym.outcome import WeekOutcome
-from retail_gym.promotion import Promotion, promote
+from retail_gym.promotion import Promotion, stock
 from retail_gym.simulator import Simulator, SimulatorState, simulate_weeks
 from retail_gym.world.store_config import StoreConfig
 from retail_gym.world.world import World, make_world
@@ -290,13 +289,15 @@ def run_weeks(envs: Sequence[RetailPricingEnv], decisions: Sequence[Decision]) -
         return []
     world = envs[0].world
     simulators = [env._running() for env in envs]
-    discount_esi = promote(
+    shelf = stock(
         [env._promotion for env in envs],
         [decision.plans for decision in decisions],
         [simulator.week + 1 for simulator in simulators],
+        world.base_price,
+        world.log_base_price,
+        world.lowest_price,
     )
-    price_esi = price(world.base_price, discount_esi, world.lowest_price)
-    outcomes = simulate_weeks(simulators, price_esi, discount_esi)
+    outcomes = simulate_weeks(simulators, shelf)
     for env, outcome in zip(envs, outcomes, strict=True):
         env.outcome = outcome
         env._weeks += 1

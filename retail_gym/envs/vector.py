@@ -5,10 +5,9 @@ from __future__ import annotations
 import copy
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import gymnasium as gym
 import numpy as np
@@ -20,6 +19,15 @@ from numpy.typing import NDArray
 from retail_gym.config import check_choice, check_int
 from retail_gym.envs.actions import Decision, DepthFrequency
 from retail_gym.envs.pricing import RetailPricingEnv, run_weeks
+from retail_gym.envs.turns import (
+    Turn,
+    TurnError,
+    Turns,
+    checked_mask,
+    checked_seeds,
+    columns,
+    naming,
+)
 from retail_gym.kernels import Kernel, make_kernel
 from retail_gym.outcome import WeekOutcome
 from retail_gym.world.store_config import StoreConfig
@@ -38,34 +46,6 @@ _SHARED: Final = ("segments", "reward", "horizon", "burn_in", "observation", "re
 _LARGE: Final = 500_000
 #: Seconds a thread may keep the interpreter from another that waits; Python's 5 ms is a week.
 _PATIENCE: Final = 1e-4
-
-
-class _Turn(NamedTuple):
-    """What one environment did in one call."""
-
-    observation: Floats32
-    info: Info
-    reward: float = 0.0
-    ended: bool = False
-    final: tuple[Floats32, Info] | None = None  # of an episode that was followed by another
-
-
-_Turns = dict[int, _Turn]
-
-
-class _FailureError(Exception):
-    """An error inside some environments; its cause is the error."""
-
-
-@contextmanager
-def _named(members: list[int]) -> Iterator[None]:
-    """Say which environments an error belongs to."""
-    try:
-        yield
-    except Exception as error:
-        which = f"environment {members[0]}" if len(members) == 1 else f"environments {members}"
-        what = f"{type(error).__name__}: {error}"
-        raise _FailureError(f"{which} failed with {what}") from error
 
 
 class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
@@ -207,9 +187,9 @@ class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         Returns:
             The observations, shape (N, ...), and the info of the environments that were reset.
         """
-        seeds = self._seeds(seed)
+        seeds = checked_seeds(seed, self.num_envs)
         rest = dict(options or {})
-        chosen = self._mask(rest.pop("reset_mask", np.ones(self.num_envs, dtype=bool)))
+        chosen = checked_mask(rest.pop("reset_mask", None), self.num_envs)
         if not self._started and not chosen.all():
             raise ResetNeeded("reset every environment before resetting some by reset_mask")
 
@@ -217,7 +197,9 @@ class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         self._weeks[chosen] = 0
         self._ended[chosen] = False
         self._started = True
-        return self._observations.copy(), self._columns({k: turn.info for k, turn in turns.items()})
+        return self._observations.copy(), columns(
+            {k: turn.info for k, turn in turns.items()}, self.num_envs
+        )
 
     def step(self, actions: Any) -> tuple[Floats32, NDArray[np.float64], Flags, Flags, Info]:
         """Run one week in every environment.
@@ -250,9 +232,11 @@ class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
             for k, (observation, _) in finals.items():
                 observations[k] = observation
             info["final_obs"], info["_final_obs"] = observations, truncated.copy()
-            info["final_info"] = self._columns({k: final for k, (_, final) in finals.items()})
+            info["final_info"] = columns(
+                {k: final for k, (_, final) in finals.items()}, self.num_envs
+            )
             info["_final_info"] = truncated.copy()
-        info |= self._columns({k: turn.info for k, turn in turns.items()})
+        info |= columns({k: turn.info for k, turn in turns.items()}, self.num_envs)
         self._ended = truncated & (self.autoreset_mode != AutoresetMode.SAME_STEP)
         self._warm = True
         terminated = np.zeros(self.num_envs, dtype=bool)
@@ -260,31 +244,31 @@ class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
 
     def _resets(
         self, members: list[int], seeds: Sequence[int | None], options: dict[str, Any]
-    ) -> _Turns:
+    ) -> Turns:
         turns = {}
         for k in members:
-            with _named([k]):
-                turns[k] = _Turn(*self.envs[k].reset(seed=seeds[k], options=options))
+            with naming([k]):
+                turns[k] = Turn(*self.envs[k].reset(seed=seeds[k], options=options))
         return turns
 
-    def _turns(self, members: list[int], actions: Any) -> _Turns:
+    def _turns(self, members: list[int], actions: Any) -> Turns:
         """A step of some environments, their weeks simulated together."""
         turns, decisions = {}, {}
         for k in members:
-            with _named([k]):
+            with naming([k]):
                 if self._ended[k]:  # NEXT_STEP; DISABLED does not come here
                     self._weeks[k] = 0
-                    turns[k] = _Turn(*self.envs[k].reset())
+                    turns[k] = Turn(*self.envs[k].reset())
                 else:
                     decisions[k] = self.envs[k].decide(actions[k])
-        with _named(list(decisions)):
+        with naming(list(decisions)):
             outcomes = run_weeks([self.envs[k] for k in decisions], list(decisions.values()))
         for (k, decision), outcome in zip(decisions.items(), outcomes, strict=True):
-            with _named([k]):
+            with naming([k]):
                 turns[k] = self._turn(k, decision, outcome)
         return turns
 
-    def _turn(self, k: int, decision: Decision, outcome: WeekOutcome) -> _Turn:
+    def _turn(self, k: int, decision: Decision, outcome: WeekOutcome) -> Turn:
         """One environment's report of its week."""
         env = self.envs[k]
         observation, reward, _, ended, info = env.report(decision, outcome)
@@ -292,8 +276,8 @@ class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         ended = ended or bool(self._weeks[k] >= self._limit)
         if ended and self.autoreset_mode == AutoresetMode.SAME_STEP:
             self._weeks[k] = 0
-            return _Turn(*env.reset(), reward, ended, (observation, info))
-        return _Turn(observation, info, reward, ended)
+            return Turn(*env.reset(), reward, ended, (observation, info))
+        return Turn(observation, info, reward, ended)
 
     def render(self) -> tuple[Any, ...] | None:
         """The episodes so far, one text or picture (uint8) per environment."""
@@ -311,15 +295,15 @@ class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_pool": None}  # a copy makes threads of its own
 
-    def _each(self, task: Callable[[list[int]], _Turns], chosen: Flags) -> _Turns:
+    def _each(self, task: Callable[[list[int]], Turns], chosen: Flags) -> Turns:
         """Do a task for some environments, each slice of them in a thread."""
         if self.closed:
             raise ClosedEnvironmentError("the vector environment is closed: make another")
         slices = [members[chosen[members]].tolist() for members in self._slices]
         first, *others = [members for members in slices if members]
         interval = sys.getswitchinterval()
-        futures: list[Future[_Turns]] = []
-        done: _Turns = {}
+        futures: list[Future[Turns]] = []
+        done: Turns = {}
         try:
             if others and self._warm:
                 if self._pool is None or self._pool_process != os.getpid():  # new, or forked
@@ -333,7 +317,7 @@ class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
             wait(futures)
             for future in futures:
                 done |= future.result()
-        except _FailureError as failure:
+        except TurnError as failure:
             self._started = False
             raise RuntimeError(str(failure)) from failure.__cause__
         finally:
@@ -342,22 +326,6 @@ class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         for k, turn in done.items():
             self._observations[k] = turn.observation
         return {k: done[k] for k in sorted(done)}
-
-    def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
-        n = self.num_envs
-        if seed is None or isinstance(seed, int | np.integer):
-            seed = [None if seed is None else int(seed) + k for k in range(n)]
-        seeds = [None if s is None else check_int("seed", s, 0) for s in seed]
-        if len(seeds) != n:
-            raise ValueError(f"give one seed or a list of {n}, one per environment: {seed}")
-        return seeds
-
-    def _mask(self, mask: Any) -> Flags:
-        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:
-            raise TypeError(f"options['reset_mask'] must be a boolean NumPy array, got {mask!r}")
-        if mask.shape != (self.num_envs,) or not mask.any():
-            raise ValueError(f"options['reset_mask'] needs {self.num_envs} flags, one True: {mask}")
-        return mask.copy()
 
     def _checked(self, actions: Any) -> Any:
         """The actions, one item per environment, or ValueError naming the first bad one."""
@@ -372,13 +340,3 @@ class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
             except ValueError as error:
                 raise ValueError(f"environment {k}: {error}") from None
         return actions
-
-    def _columns(self, infos: dict[int, Info]) -> Info:
-        """Infos of some environments as arrays with masks."""
-        chosen, columns = list(infos), {}
-        for name, value in infos[chosen[0]].items():
-            columns[name] = np.zeros(self.num_envs, dtype=type(value))
-            columns[name][chosen] = [info[name] for info in infos.values()]
-            columns[f"_{name}"] = np.zeros(self.num_envs, dtype=bool)
-            columns[f"_{name}"][chosen] = True
-        return columns

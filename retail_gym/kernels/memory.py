@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retail_gym.kernels.base import Offer
 from retail_gym.kernels.packed import Packed
+from retail_gym.kernels.shelf import price_terms
 from retail_gym.kernels.single import LOG2E
 from retail_gym.model.category_choice import category_probability, category_value
 from retail_gym.model.store_visit import (
@@ -44,9 +45,10 @@ class Board(NamedTuple):
 
 def make_board(world: World, packed: Packed, offers: Sequence[Offer]) -> Board:
     """Convert offers, one per episode, with the same number of groups."""
-    log_price = np.stack([offer.log_price_gi for offer in offers])
+    log_price = _together([offer.log_price_gi for offer in offers])
     cap = np.stack([offer.cap_g for offer in offers])
-    price = (world.beta_i * log_price).astype(np.float32)
+    price, size = np.empty(log_price.shape, dtype=np.float32), np.empty(cap.shape)
+    price_terms(world.beta_i, log_price, price, size)
     finite = np.where(np.isinf(cap), 0.0, cap)
     noise = np.empty((*cap.shape, packed.noise_coefficients.size), dtype=np.float32)
     noise[:] = packed.noise_coefficients
@@ -57,20 +59,31 @@ def make_board(world: World, packed: Packed, offers: Sequence[Offer]) -> Board:
         price,
         log_price,
         cap,
-        np.maximum(price.max(axis=2), -price.min(axis=2)).astype(np.float64),
+        size,
         noise,
         np.ceil(np.minimum(bound + 1e-9, 1.0) * (2.0**32 - 1)).astype(np.uint32),
         np.stack([offer.group_u for offer in offers]),
     )
 
 
+def _together(rows: Sequence[Floats]) -> Floats:
+    """The array whose rows these are, in order, or else a copy that has them so."""
+    whole = rows[0].base
+    if isinstance(whole, np.ndarray) and whole.shape == (len(rows), *rows[0].shape):
+        places = [row.__array_interface__["data"][0] for row in whole]
+        if places == [row.__array_interface__["data"][0] for row in rows]:
+            return whole
+    return np.stack(rows)
+
+
 def join_boards(rows: Sequence[tuple[Board, int]]) -> Board:
     """The board of some episodes, each a row of a board; no copy where they lie in a row."""
     board, first = rows[0]
     if all(other is board and row == first + k for k, (other, row) in enumerate(rows)):
-        return Board(*(values[first : first + len(rows)] for values in board))
-    fields = range(len(Board._fields))
-    return Board(*(np.stack([other[field][row] for other, row in rows]) for field in fields))
+        parts: list[Any] = [values[first : first + len(rows)] for values in board]
+        return Board(*parts)
+    parts = [np.stack([other[field][row] for other, row in rows]) for field in range(len(board))]
+    return Board(*parts)
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,9 @@ class NumbaKernel:
         together: dict[int, FastMemory] = {}  # visits from last week's rows, in one call
         for e, request in enumerate(requests):
             if request.week == 1:
-                found[e] = _Visits(np.ones(n, dtype=bool), None if lazy else np.ones(n))
+                found[e] = _Visits(
+                    np.ones(n, dtype=bool), None if lazy else np.ones(n), np.zeros(n)
+                )
             elif lazy and isinstance(request.memory, FastMemory):
                 together[e] = request.memory
             else:
@@ -164,7 +166,7 @@ class NumbaKernel:
                 probability = memory.next_probability(request.offer, unsettled)
                 came[unsettled] = _visit_draw(request, unsettled) < probability
                 self.counts[4] += unsettled.size
-            results.append(_Visits(came, None))
+            results.append(_Visits(came, None, np.zeros(n)))
         return results
 
     def _visits_from_values(self, world: World, request: Request) -> _Visits:
@@ -281,7 +283,7 @@ class _Visits(NamedTuple):
 
     visited: NDArray[np.bool_]
     probability: Floats | None
-    error: Floats | float = 0.0
+    error: Floats
 
 
 class _Scratch:

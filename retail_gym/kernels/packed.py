@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -101,6 +101,7 @@ def _pack(world: World) -> Packed:
     persistent = given.persistent
     noise_size = np.float32(LOG2E * (abs(world.eps_loc) + LARGEST_NOISE * world.eps_scale))
     heads, laws, tables = _streams(given)
+    beta_x, beta_z, gamma_prod_1, mean, scale = _arrays(given)
     if isinstance(given, Coefficients):
         base, sigma, size = _rows(world, given)
         size += noise_size
@@ -127,7 +128,11 @@ def _pack(world: World) -> Packed:
             persistent,
         ),
         double=Double(
-            *_arrays(given),
+            beta_x,
+            beta_z,
+            gamma_prod_1,
+            mean,
+            scale,
             heads,
             tables,
             world.z,
@@ -180,9 +185,8 @@ def _streams(
     stages = [rng.symbol_stage(symbol) for symbol in SYMBOLS]
     heads = np.array([rng.stream_head(seed, 0, stage) for stage in stages], dtype=np.uint64)
     sums = np.arange(rng.normal_lattice().size)  # a word of each byte sum: its bytes in turn
-    every = sum(
-        np.clip(sums - 255 * b, 0, 255).astype(np.uint32) << np.uint32(8 * b) for b in range(4)
-    )
+    b0, b1, b2, b3 = (np.clip(sums - 255 * b, 0, 255).astype(np.uint32) for b in range(4))
+    every = np.asarray(b0 | b1 << 8 | b2 << 16 | b3 << 24, dtype=np.uint32)
     drawn = [config.prior(symbol).from_words(every) for symbol in SYMBOLS[:3]]
     normal = rng.normal_lattice()
     laws = []
@@ -195,8 +199,8 @@ def _streams(
     return heads, np.array(laws, dtype=np.float32), tables
 
 
-def _arrays(given: Coefficients | DrawnCoefficients) -> tuple[Floats32, ...]:
+def _arrays(given: Coefficients | DrawnCoefficients) -> list[Any]:
     empty = np.zeros((0, 0), dtype=np.float32)
     empty.flags.writeable = False  # one type for the compiler, with the arrays of a world
     values = (getattr(given, symbol, None) for symbol in SYMBOLS)
-    return tuple(empty if value is None else value for value in values)
+    return [empty if value is None else value for value in values]

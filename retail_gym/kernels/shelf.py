@@ -1,21 +1,33 @@
-"""The discounts of a week, compiled: eq. 13-15 for every product of several episodes."""
+"""The shelf of a week, compiled: discounts, prices and what is derived from prices.
+
+One call for several episodes, because every return from compiled code is a wait for the
+interpreter where threads share it.
+"""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from numba import njit
 
-from retail_gym.kernels.passes import as_uniform
-from retail_gym.kernels.single import byte_sum, words
+from retail_gym.kernels.passes import INSIDE, as_uniform
+from retail_gym.kernels.single import FAST, byte_sum, words
 
-__all__ = ["promotion_weeks"]
+__all__ = ["cap_utilities", "price_terms", "shelf_weeks"]
 
-uintp = np.uintp
+f32, f64, uintp = np.float32, np.float64, np.uintp
+
+_BLOCK = 1024  # products: a block stays in the nearest cache
+_NOWHERE = np.uint32(1021)  # after the byte sums: no discount
 
 
 @njit(nogil=True, cache=True)
-def promotion_weeks(hashed, key_e, on_es, transition, rank, depth, state, discount):
-    """The next discount state of every product, and its discount in it.
+def shelf_weeks(
+    hashed, key_e, on_es, transition, rank, depth, log_kept, base, log_base, lowest, state,
+    discount, price, log_price,
+):  # fmt: skip
+    """The next discount state of every product, its discount and its price.
 
     Args:
         hashed: item hashes, shape (I,).
@@ -24,33 +36,105 @@ def promotion_weeks(hashed, key_e, on_es, transition, rank, depth, state, discou
         transition: probability of entering the discount state, then of staying in it, by rank,
             shape (E, S, 2, R).
         rank: rank of each product in either law, shape (E, 2, I).
-        depth: depth by byte sum, shape (E, S, 1021).
+        depth: depth by byte sum, then 0 for products that are not discounted, shape
+            (E, S, 1022).
+        log_kept: log of 1 - depth, same shape.
+        base: base prices [$], shape (I,).
+        log_base: their logs.
+        lowest: floor of prices [$].
         state: True where discounted, shape (E, S, I); updated in place.
         discount: receives the discounts, shape (E, S, I).
+        price: receives the prices [$], same shape.
+        log_price: receives their logs, same shape.
 
-    Source: paper eq. 13-15 (:func:`retail_gym.model.price.discount_state` and
-    :func:`~retail_gym.model.price.discount`).
+    Source: paper eq. 13-16 (:func:`~retail_gym.model.price.discount_state`,
+    :func:`~retail_gym.model.price.discount`, :func:`~retail_gym.model.price.price`).
     """
-    n = hashed.size
-    # Whole passes without branches: states are random, and a branch on them guesses wrong.
-    chance, where = np.empty(n, np.float64), np.empty(n, np.uint32)
+    n, log_lowest = hashed.size, math.log(lowest)
+    chance, where = np.empty(_BLOCK, np.float64), np.empty(_BLOCK, np.uint32)
+    entry_i = np.empty(_BLOCK, np.uint32)
     for e in range(key_e.shape[0]):
-        for i in range(n):
-            word, _ = words(hashed[i], key_e[e, 0], key_e[e, 1])
-            chance[i] = as_uniform(word)
-        for i in range(n):
-            word, _ = words(hashed[i], key_e[e, 2], key_e[e, 3])
-            where[i] = byte_sum(word)
-        enter_i, stay_i = rank[e, 0], rank[e, 1]
-        for s in range(on_es.shape[1]):
-            state_i, discount_i = state[e, s], discount[e, s]
-            if not on_es[e, s]:
-                state_i[:] = False
-                discount_i[:] = 0.0
-                continue
-            enter, stay, by_sum = transition[e, s, 0], transition[e, s, 1], depth[e, s]
-            for i in range(n):
-                held, from_here = stay[uintp(stay_i[i])], enter[uintp(enter_i[i])]
-                state_i[i] = chance[i] < (held if state_i[i] else from_here)
-            for i in range(n):
-                discount_i[i] = by_sum[uintp(where[i])] * state_i[i]
+        s1, s2, d1, d2 = key_e[e, 0], key_e[e, 1], key_e[e, 2], key_e[e, 3]
+        for start in range(0, n, _BLOCK):
+            stop = min(start + _BLOCK, n)
+            # In passes without branches: states are random, and a branch on them guesses wrong.
+            for k in range(stop - start):
+                word, _ = words(hashed[uintp(start + k)], s1, s2)
+                chance[k] = as_uniform(word)
+            for k in range(stop - start):
+                word, _ = words(hashed[uintp(start + k)], d1, d2)
+                where[k] = byte_sum(word)
+            for s in range(on_es.shape[1]):
+                _block(
+                    chance, where, entry_i, on_es[e, s], transition[e, s, 0],
+                    transition[e, s, 1], rank[e, 0, start:stop], rank[e, 1, start:stop],
+                    depth[e, s], log_kept[e, s], base[start:stop], log_base[start:stop],
+                    lowest, log_lowest, state[e, s, start:stop], discount[e, s, start:stop],
+                    price[e, s, start:stop], log_price[e, s, start:stop],
+                )  # fmt: skip
+
+
+@njit(**INSIDE)
+def _block(
+    chance, where, entry_i, on, enter, stay, enter_rank, stay_rank, depth, log_kept, base,
+    log_base, lowest, log_lowest, state_i, discount_i, price_i, log_price_i,
+):  # fmt: skip
+    n = state_i.size
+    if not on:
+        for k in range(n):
+            state_i[k], discount_i[k] = False, 0.0
+            price_i[k] = max(base[k], lowest)
+            log_price_i[k] = max(log_base[k], log_lowest)
+        return
+    for k in range(n):
+        held, from_here = stay[uintp(stay_rank[k])], enter[uintp(enter_rank[k])]
+        state_i[k] = chance[k] < (held if state_i[k] else from_here)
+    for k in range(n):
+        entry_i[k] = where[k] if state_i[k] else _NOWHERE
+    for k in range(n):
+        entry = entry_i[k]
+        discount_i[k], log_price_i[k] = depth[uintp(entry)], log_kept[uintp(entry)]
+    for k in range(n):
+        paid = (1.0 - discount_i[k]) * base[k]
+        price_i[k] = paid if paid > lowest else lowest
+        log_paid = log_base[k] + log_price_i[k]
+        log_price_i[k] = log_paid if log_paid > log_lowest else log_lowest
+
+
+@njit(fastmath=FAST, nogil=True, cache=True)
+def price_terms(beta_i, log_price, out, size):
+    """Single-precision price terms beta_i log P, shape (E, G, I), and the largest size of each row.
+
+    Args:
+        beta_i: product factors of price sensitivity, shape (I,).
+        log_price: log prices, shape (E, G, I).
+        out: receives the terms, float32.
+        size: receives the largest absolute term of each row, shape (E, G).
+    """
+    for e in range(out.shape[0]):
+        for g in range(out.shape[1]):
+            row, log_row, largest = out[e, g], log_price[e, g], f32(0.0)
+            for i in range(beta_i.size):
+                row[i] = f32(beta_i[i] * log_row[i])
+            for i in range(beta_i.size):
+                largest = max(largest, abs(row[i]))
+            size[e, g] = largest
+
+
+@njit(nogil=True, cache=True)
+def cap_utilities(product, level, slope, log_price, out):
+    """Utilities of the cap's reference sample at some price vectors.
+
+    Args:
+        product: product of each pair, shape (N,).
+        level: everything but price, shape (N,).
+        slope: price sensitivity, shape (N,).
+        log_price: log prices, shape (E, S, I).
+        out: receives the utilities, shape (E, S, N).
+
+    Source: :meth:`retail_gym.world.reference.CapReference.caps`.
+    """
+    for e in range(out.shape[0]):
+        for s in range(out.shape[1]):
+            for n in range(product.size):
+                out[e, s, n] = level[n] + slope[n] * log_price[e, s, product[n]]

@@ -7,7 +7,7 @@ of a pair depends on the world seed, the symbol, the customer and the product al
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -53,8 +53,11 @@ class Coefficients:
 
     def rows(self, customers: Rows) -> Coefficients:
         """Those of some customers, shape (B,) of numbers or a slice; arrays (B, I)."""
-        values = (getattr(self, name) for name in SYMBOLS)
-        return Coefficients(*(None if value is None else value[customers] for value in values))
+
+        def some(values: Any) -> Any:
+            return None if values is None else values[customers]
+
+        return Coefficients(*(some(getattr(self, name)) for name in SYMBOLS))
 
 
 @dataclass(frozen=True, eq=False)

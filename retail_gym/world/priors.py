@@ -199,7 +199,10 @@ class Beta(Prior):
     kind: ClassVar[str] = "beta"
 
     def __post_init__(self) -> None:
-        self._check(a=_POSITIVE, b=_POSITIVE)
+        low, high = _POSITIVE
+        quick = type(self.a) is type(self.b) is float and low <= min(self.a, self.b)
+        if not (quick and max(self.a, self.b) < high):  # agents make two laws every week
+            self._check(a=_POSITIVE, b=_POSITIVE)
 
     @property
     def mean(self) -> float:

@@ -74,16 +74,19 @@ class CapReference:
             The percentile of the sample's utilities, shape (...); inf if the store has no cap.
         """
         price = np.asarray(log_price, dtype=np.float64)
+        return self.percentiles(self.level + self.slope * np.take(price, self.product, axis=-1))
+
+    def percentiles(self, utility: Floats) -> Floats:
+        """The percentile of the sample's utilities, shape (..., N) (reordered), at each price."""
         if self.percentile >= 100.0:
-            return np.full(price.shape[:-1], np.inf)
-        values = self.level + self.slope * np.take(price, self.product, axis=-1)
+            return np.full(utility.shape[:-1], np.inf)
         # np.percentile's linear interpolation, without its overhead.
         n = self.level.size
         place = self.percentile / 100.0 * (n - 1)
         low = min(int(place), n - 2) if n > 1 else 0
         high = min(low + 1, n - 1)
-        values.partition(high, axis=-1)
-        below, above = values[..., : low + 1].max(axis=-1), values[..., high]
+        utility.partition(high, axis=-1)
+        below, above = utility[..., : low + 1].max(axis=-1), utility[..., high]
         return np.asarray(below + (place - low) * (above - below))
 
 

@@ -76,6 +76,8 @@ class PromotionPlan:
     depth: Beta | float | None
 
     def __post_init__(self) -> None:
+        if type(self.a01) is type(self.a11) is type(self.depth) is Beta:
+            return
         for name in ("a01", "a11", "depth"):
             law = _law(name, getattr(self, name), per_product=name != "depth")
             object.__setattr__(self, name, law)

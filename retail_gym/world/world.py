@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ from retail_gym.world.store_config import PromotionPlan, StoreConfig
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 Ints = NDArray[np.int64]
+Number = TypeVar("Number", bound=np.generic)
 
 __all__ = ["MEMORY_GIB", "World", "build_world", "make_world"]
 
@@ -37,7 +38,7 @@ __all__ = ["MEMORY_GIB", "World", "build_world", "make_world"]
 MEMORY_GIB: Final = 4.0
 
 
-def _frozen(array: Ints) -> Ints:
+def _frozen(array: NDArray[Number]) -> NDArray[Number]:
     array.flags.writeable = False
     return array
 
@@ -166,6 +167,11 @@ class World:
     def category_of_product(self) -> Ints:
         """Category of each product, shape (I,)."""
         return _frozen(np.repeat(np.arange(self.n_categories), self.category_sizes))
+
+    @cached_property
+    def log_base_price(self) -> Floats:
+        """Log of the base prices [log $], shape (I,)."""
+        return _frozen(np.log(self.base_price))
 
     @cached_property
     def reward_scale(self) -> float:

@@ -1,7 +1,7 @@
 """The law of the noise that the compiled kernel adds, drawn at the size of the paper's store.
 
 18.3 million float32 draws of each kind, 100 customers x 26,176 products x 7 weeks, taken from the
-passes that simulate (``passes.utilities`` with everything else zero, ``shelf.promotion_weeks``).
+passes that simulate (``passes.utilities`` with everything else zero, the promotion process).
 Fixed seeds: a bound either holds or not. Sampling errors are given where they matter.
 
 Tails. The laws are functions of the sum of four bytes, so they end where one word in four billion
@@ -23,8 +23,10 @@ import retail_gym
 from retail_gym import rng
 from retail_gym.kernels import passes
 from retail_gym.kernels.packed import pack
-from retail_gym.kernels.shelf import promotion_weeks
+from retail_gym.promotion import Promotion
 from retail_gym.rng import Stage
+from retail_gym.world.priors import Beta
+from retail_gym.world.store_config import PromotionPlan
 
 KEY = 2_718_281_828
 CUSTOMERS, PRODUCTS, WEEKS = 100, 26_176, 7
@@ -191,19 +193,8 @@ def test_depths_of_the_policies(a, b):
 
     Sampling alone gives 0.001.
     """
-    hashed, weeks = rng.item_hash(PRODUCTS), 64
-    out, rank = np.empty((weeks, 1, 1, PRODUCTS)), np.zeros((1, 2, PRODUCTS), dtype=np.uint32)
-    on, always = np.ones((1, 1), dtype=bool), np.ones((1, 1, 2, 1))
-    state = np.zeros((1, 1, PRODUCTS), dtype=bool)
-    lattice = rng.beta_lattice(float(a), float(b))
-    for week in range(weeks):
-        keys = [
-            rng.stream_key(KEY, week + 1, stage)
-            for stage in (Stage.DISCOUNT_STATE, Stage.DISCOUNT_DEPTH)
-        ]
-        halves = np.array([[int(half) for key in keys for half in key]], dtype=np.uint32)
-        promotion_weeks(hashed, halves, on, always, rank, lattice[None, None], state, out[week])
-    out = out[:, 0, 0]
+    plan, promotion = PromotionPlan(1.0, 1.0, Beta(float(a), float(b))), Promotion(PRODUCTS, KEY)
+    out = np.stack([promotion.step([plan], week)[0] for week in range(1, 65)])
     law = stats.beta(a, b)
     values, count = np.unique(out, return_counts=True)
     assert _ks(values, count, law.cdf) <= KS_BETA

@@ -32,9 +32,10 @@ from retail_gym.kernels.memory import FastMemory, make_board
 from retail_gym.kernels.numba_cpu import NumbaKernel
 from retail_gym.kernels.packed import LARGEST_FEATURE, pack
 from retail_gym.kernels.reference import ReferenceKernel
-from retail_gym.kernels.shelf import promotion_weeks
+from retail_gym.kernels.shelf import shelf_weeks
 from retail_gym.model.category_choice import category_value
 from retail_gym.model.price import discount, discount_state
+from retail_gym.model.price import price as shelf_price
 from retail_gym.model.product_choice import choose_product
 from retail_gym.model.utility import capped_utility
 from retail_gym.policies import SCENARIOS
@@ -751,7 +752,7 @@ def test_poisson_quantiles_are_those_of_rng():
 
 
 @pytest.mark.parametrize("n", [1, 9, 2_500])
-def test_a_week_of_promotion_is_eq_13_to_15(n):
+def test_a_week_of_the_shelf_is_eq_13_to_16(n):
     generator, hashed = np.random.default_rng(n), rng.item_hash(n)
     state = generator.random(n) < 0.5
     for week in range(1, 40):
@@ -762,12 +763,17 @@ def test_a_week_of_promotion_is_eq_13_to_15(n):
         expected_state = discount_state(state, a01, a11, rng.uniform(rng.words(keys[0], hashed)))
         expected = discount(expected_state, depth[rng.byte_sum(rng.words(keys[1], hashed))])
         out, ours = np.full((1, 1, n), np.nan), state[None, None].copy()
+        paid, log_paid, base = out.copy(), out.copy(), generator.uniform(1.4, 30.0, n)
+        table = np.append(depth, 0.0)[None, None]
         halves = np.array([[int(half) for key in keys for half in key]], dtype=np.uint32)
         product = np.arange(n, dtype=np.uint32)  # each of its own rank
-        promotion_weeks(
+        shelf_weeks(
             hashed, halves, np.array([[True]]), np.stack([a01, a11])[None, None],
-            np.stack([product, product])[None], depth[None, None], ours, out,
+            np.stack([product, product])[None], table, np.log(1.0 - table), base, np.log(base),
+            1.5, ours, out, paid, log_paid,
         )  # fmt: skip
         assert np.array_equal(ours[0, 0], expected_state)
         assert np.array_equal(out[0, 0], expected)
+        assert np.array_equal(paid[0, 0], shelf_price(base, expected, 1.5))
+        np.testing.assert_allclose(log_paid, np.log(paid), rtol=0, atol=1e-15)
         state = expected_state

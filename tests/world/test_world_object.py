@@ -20,6 +20,7 @@ def persistent():
 
 def arrays(world):
     found = {k: v for k, v in vars(world).items() if isinstance(v, np.ndarray)}
+    found |= {k: v for k, v in vars(world.coefficients).items() if isinstance(v, np.ndarray)}
     found |= {f"cap.{k}": v for k, v in vars(world.cap_reference).items()
               if isinstance(v, np.ndarray)}  # fmt: skip
     return found
