@@ -18,6 +18,7 @@ from retail_gym.cli import app, main
 from retail_gym.evaluation import METRICS
 from retail_gym.evaluation.scenarios import compare_scenarios
 from retail_gym.policies import ZOO, make_policy
+from retail_gym.registration import TASKS
 
 ROOT = Path(__file__).parents[1]
 
@@ -66,7 +67,7 @@ def test_info_lists_what_there_is(cli) -> None:
     facts = json.loads(out)
     assert code == 0
     assert facts["version"] == retail_gym.__version__
-    assert facts["ids"] == ["RetailSynth-v0"]
+    assert facts["ids"] == list(TASKS)
     assert facts["presets"] == retail_gym.preset_names()
     assert facts["policies"] == [*ZOO, "DEPTH,FREQUENCY"]
     assert facts["rewards"] == ["revenue", "margin", "retention", "balanced"]

@@ -1,6 +1,14 @@
 """Environments: thin glue between an agent and the simulator."""
 
+from retail_gym.envs.discrete import DiscretePricing, DiscretePricingVector
+from retail_gym.envs.multi_objective import MultiObjectivePricingEnv
 from retail_gym.envs.pricing import RetailPricingEnv
 from retail_gym.envs.vector import RetailPricingVectorEnv
 
-__all__ = ["RetailPricingEnv", "RetailPricingVectorEnv"]
+__all__ = [
+    "DiscretePricing",
+    "DiscretePricingVector",
+    "MultiObjectivePricingEnv",
+    "RetailPricingEnv",
+    "RetailPricingVectorEnv",
+]

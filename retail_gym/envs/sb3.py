@@ -12,7 +12,7 @@ Needs ``pip install "retail-gym[agents]"``; nothing else of the package imports 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -20,9 +20,10 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
+from retail_gym.envs.discrete import DiscretePricingVector
 from retail_gym.envs.pricing import RetailPricingEnv
 from retail_gym.envs.vector import RetailPricingVectorEnv
-from retail_gym.registration import IDS
+from retail_gym.registration import TASKS
 from retail_gym.world.store_config import StoreConfig
 from retail_gym.world.world import World
 
@@ -45,26 +46,30 @@ class RetailVecEnv(VecEnv):
     Python numbers, one dict per environment. ``vector`` is the environment within.
 
     Args:
-        vector: the environment, in ``SAME_STEP`` mode.
+        vector: the environment, in ``SAME_STEP`` mode, or a grid of actions around it.
         rescale: take actions in [-1, 1], as learning algorithms need them, and hand natural
-            units on; without it actions are natural units.
+            units on; without it actions are natural units. A grid's actions are numbers anyway.
 
     Raises:
         ValueError: for another autoreset mode.
     """
 
-    def __init__(self, vector: RetailPricingVectorEnv, rescale: bool = True) -> None:
-        if vector.autoreset_mode != AutoresetMode.SAME_STEP:
+    def __init__(
+        self, vector: RetailPricingVectorEnv | DiscretePricingVector, rescale: bool = True
+    ) -> None:
+        inner: Any = vector.unwrapped
+        if inner.autoreset_mode != AutoresetMode.SAME_STEP:
             raise ValueError(
                 "stable-baselines3 needs autoreset_mode 'SameStep', "
-                f"got {vector.autoreset_mode.value!r}"
+                f"got {inner.autoreset_mode.value!r}"
             )
-        self.vector = vector
+        self.vector: RetailPricingVectorEnv = inner
+        self._numbered = vector if isinstance(vector, DiscretePricingVector) else None
         # Gymnasium's own arithmetic, so that the last bit is that of the wrapped single one.
         self._rescale: gym.wrappers.RescaleAction[Any, Any, Any] | None = None
-        if rescale:
+        if rescale and self._numbered is None:
             self._rescale = gym.wrappers.RescaleAction(
-                vector.envs[0], np.float32(-1.0), np.float32(1.0)
+                self.envs[0], np.float32(-1.0), np.float32(1.0)
             )
         space = self._rescale.action_space if self._rescale else vector.single_action_space
         self._pending: NDArray[Any] | None = None
@@ -78,6 +83,8 @@ class RetailVecEnv(VecEnv):
 
     def natural(self, action: NDArray[Any]) -> NDArray[Any]:
         """Actions of an agent in natural units: depth and frequency of each segment."""
+        if self._numbered is not None:
+            return self._numbered.actions(action)
         return self._rescale.action(action) if self._rescale else action
 
     def reset(self) -> NDArray[np.float32]:
@@ -128,7 +135,7 @@ class RetailVecEnv(VecEnv):
         return [None] * self.num_envs if frames is None else list(frames)
 
     def _chosen(self, indices: VecEnvIndices) -> list[RetailPricingEnv]:
-        return [self.vector.envs[k] for k in self._get_indices(indices)]
+        return [self.envs[k] for k in self._get_indices(indices)]
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
         """An attribute of the single environments."""
@@ -156,18 +163,24 @@ def make_sb3_vec_env(
     seed: int | None = None,
     monitor: bool = True,
     rescale: bool = True,
+    wrapper_class: Callable[..., DiscretePricingVector] | None = None,
+    wrapper_kwargs: Mapping[str, Any] | None = None,
     **kwargs: Any,
 ) -> VecEnv:
     """Make environments that stable-baselines3 trains on.
 
     Args:
-        env_id_or_preset: ``"RetailSynth-v0"`` (the preset is then an argument, by default
-            ``"scenario"``), or a preset, a path or a world.
+        env_id_or_preset: a registered id with a native vector environment, such as
+            ``"RetailSynthMargin-v0"`` (``preset`` is then an argument like others), or a preset,
+            a path or a world.
         n_envs: how many.
         seed: environment k of the next reset is seeded with seed + k; None: as it comes. An
             algorithm that is given a seed sets it again.
         monitor: wrap in ``VecMonitor``, which reports ``rollout/ep_rew_mean``.
         rescale: actions in [-1, 1] instead of natural units (see ``RetailVecEnv.natural``).
+        wrapper_class: :class:`~retail_gym.envs.DiscretePricingVector` for algorithms that choose
+            among finitely many actions, such as DQN.
+        wrapper_kwargs: its arguments.
         **kwargs: arguments of :class:`RetailPricingVectorEnv`: ``preset``, ``reward``,
             ``segments``, ``threads``, ...
 
@@ -176,15 +189,26 @@ def make_sb3_vec_env(
 
     Raises:
         TypeError: where a preset is given twice, or for an unknown argument.
+        ValueError: for an id without a native vector environment.
     """
     given = env_id_or_preset
-    if not (isinstance(given, str) and given.removeprefix("retail_gym:") in IDS):
-        if "preset" in kwargs:
-            raise TypeError(f"two presets: {given!r} and preset={kwargs['preset']!r}")
-        kwargs["preset"] = given
-    vector = RetailPricingVectorEnv(
-        num_envs=n_envs, autoreset_mode=AutoresetMode.SAME_STEP, **kwargs
+    name = given.removeprefix("retail_gym:") if isinstance(given, str) else ""
+    if name in TASKS:
+        if TASKS[name].vector_entry_point is None:
+            raise ValueError(f"{name} has no native vector environment, which this needs")
+    elif "preset" in kwargs:
+        raise TypeError(f"two presets: {given!r} and preset={kwargs['preset']!r}")
+    else:
+        name, kwargs["preset"] = "RetailSynth-v0", given
+    vector: Any = gym.make_vec(
+        name,
+        num_envs=n_envs,
+        vectorization_mode="vector_entry_point",
+        autoreset_mode=AutoresetMode.SAME_STEP,
+        **kwargs,
     )
+    if wrapper_class is not None:
+        vector = wrapper_class(vector, **(wrapper_kwargs or {}))
     env: VecEnv = RetailVecEnv(vector, rescale)
     if seed is not None:
         env.seed(seed)

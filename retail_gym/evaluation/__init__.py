@@ -2,7 +2,7 @@
 
 from retail_gym.evaluation.metrics import METRICS, RunMetrics
 from retail_gym.evaluation.rollout import Run, evaluate, simulate
-from retail_gym.evaluation.search import StaticSearch, best_static
+from retail_gym.evaluation.search import StaticSearch, TargetedSearch, best_static, best_targeted
 from retail_gym.evaluation.statistics import Interval, bootstrap_mean, paired_difference
 
 __all__ = [
@@ -11,7 +11,9 @@ __all__ = [
     "Run",
     "RunMetrics",
     "StaticSearch",
+    "TargetedSearch",
     "best_static",
+    "best_targeted",
     "bootstrap_mean",
     "evaluate",
     "paired_difference",

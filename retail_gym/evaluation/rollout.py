@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retail_gym.config import check_int
+from retail_gym.envs.multi_objective import MultiObjectivePricingEnv
 from retail_gym.envs.pricing import RetailPricingEnv
 from retail_gym.evaluation.metrics import METRICS, RunMetrics
 from retail_gym.outcome import WeekOutcome
@@ -74,6 +75,11 @@ def _make_env(env: Env, weeks: int, kwargs: Mapping[str, Any]) -> RetailPricingE
         made: Any = gym.make(env, horizon=weeks, disable_env_checker=True, **kwargs).unwrapped
         if not isinstance(made, RetailPricingEnv):
             raise ValueError(f"{env} is not a retail pricing environment")
+        if isinstance(made, MultiObjectivePricingEnv):
+            raise ValueError(
+                f"{env} has a reward vector and no one return: evaluate a scalar id, where revenue, "
+                "margin and retention are columns of the table"
+            )
         return made
     return RetailPricingEnv(env, horizon=weeks, **kwargs)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import polars as pl
 import pytest
 
-from retail_gym import evaluate
-from retail_gym.evaluation import METRICS, best_static
+from retail_gym import evaluate, make_world
+from retail_gym.evaluation import METRICS, best_static, best_targeted
 from retail_gym.evaluation.search import DEPTHS, FREQUENCIES
-from retail_gym.policies import HighLow, no_discount
+from retail_gym.policies import HighLow, Targeted, no_discount
 
 GRID = {"depths": (0.0, 0.2, 0.5), "frequencies": (0.3, 0.6)}
 
@@ -97,3 +99,49 @@ def test_points_outside_the_action_box_are_refused(grid) -> None:
 def test_an_empty_grid_is_an_error() -> None:
     with pytest.raises(ValueError, match="at least one"):
         best_static("tiny", depths=(), weeks=1, seeds=[0])
+
+
+# a depth and frequency for each segment
+
+POINTS = {"depths": (0.0, 0.1, 0.3, 0.5), "frequencies": (0.6,)}
+SEEDS = [2, 5]
+
+
+@pytest.fixture(scope="module")
+def store():
+    """Twelve customers in six categories, of unlike price sensitivity."""
+    return make_world("scenario_spread", 3, category_sizes=(5,) * 6, n_customers=12,
+                      category_shift=4.0)  # fmt: skip
+
+
+def all_combinations(env, reward):
+    """Mean return of every pair of plans of two segments."""
+    plans = [(0.0, 0.0), (0.1, 0.6), (0.3, 0.6), (0.5, 0.6)]
+    every = {(a, b): Targeted([a, b]) for a, b in product(plans, plans)}
+    runs = evaluate(env, {repr(k): p for k, p in every.items()}, 8, SEEDS, segments=2,
+                    reward=reward)  # fmt: skip
+    means = runs.group_by("policy").mean().select("policy", "return")
+    return dict(means.iter_rows())
+
+
+def test_coordinate_search_finds_the_best_of_all_combinations(store) -> None:
+    scores = all_combinations(store, "margin")
+    best = max(scores, key=scores.get)
+    for start in (HighLow(0.3, 0.6), HighLow(0.0, 0.0), HighLow(0.5, 0.6)):
+        found = best_targeted(store, 2, start, **POINTS, weeks=8, seeds=SEEDS, reward="margin")
+        assert repr(tuple((p.depth, p.frequency) for p in found.policy.segments)) == best
+        assert found.score == pytest.approx(scores[best], rel=1e-12)
+        assert 1 <= found.rounds <= 2  # a sum over customers: one round finds it
+    assert best.count("(0.0, 0.0)") == 1  # the segments do differ
+
+
+def test_targeted_search_keeps_a_start_that_cannot_be_beaten(store) -> None:
+    start = HighLow(0.5, 0.6)
+    found = best_targeted(store, 3, start, **POINTS, weeks=4, seeds=[1], reward=lambda *_: 1.0)
+    assert repr(found.policy) == repr(Targeted([(0.5, 0.6)] * 3))
+    assert (found.score, found.rounds) == (4.0, 1)
+
+
+def test_targeted_search_needs_segments() -> None:
+    with pytest.raises(ValueError, match="segments"):
+        best_targeted("tiny", 0, HighLow(0.1, 0.1), weeks=1, seeds=[0])

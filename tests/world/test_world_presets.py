@@ -6,11 +6,15 @@ rate 6e-5 each), a correlation within 4 / sqrt(n).
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
+import polars as pl
 import pytest
 from scipy import stats
 
 import retail_gym
+from retail_gym.policies import SCENARIOS, scenario
 from retail_gym.world.presets import load_config
 
 PAPER = (100, 26_176, 303)
@@ -18,6 +22,7 @@ SIZES = {
     "calibrated": PAPER,
     "scenario": PAPER,
     "scenario_prior": PAPER,
+    "scenario_spread": PAPER,
     "coupon_brand_loyalty": (100, 2_514, 30),
     "coupon_driven": (100, 2_514, 30),
     "small": (100, 2_500, 30),
@@ -68,7 +73,44 @@ def test_category_sizes_of_the_coupon_store():
     assert sizes[-2:].tolist() == [14, 113]
 
 
-@pytest.mark.parametrize("name", ["tiny", "small", "scenario"])
+def test_the_spread_store_has_the_coupon_stores_spread_and_is_else_the_scenario_store():
+    spread, scenario, coupon = map(load_config, ("scenario_spread", "scenario", "coupon_driven"))
+    for symbol, sd in (("beta_u", 1.5), ("beta_i", 2.0)):
+        prior = getattr(spread, symbol)
+        assert prior == getattr(coupon, symbol)
+        assert (prior.mean, prior.sd, prior.low, prior.high) == (-3.0, sd, -np.inf, 0.0)
+    differs = {
+        item.name for item in fields(spread)
+        if repr(getattr(spread, item.name)) != repr(getattr(scenario, item.name))
+    }  # fmt: skip
+    assert differs == {"name", "beta_u", "beta_i"}
+
+
+def test_means_of_the_spread_store_are_the_documented_ones():
+    """Truncation at 0 moves them. Products of 40 stores; customers of one large store."""
+    tiny = {"category_sizes": (1,), "n_customers": 1}
+    world = retail_gym.make_world("scenario_spread", 0, **(tiny | {"n_customers": 20_000}))
+    _mean_within(world.beta_u, -3.0829, "beta_u")
+    world = retail_gym.make_world("scenario_spread", 1, n_customers=1)
+    _mean_within(world.beta_i, -3.2776, "beta_i")
+
+
+def test_demand_of_the_spread_store_stays_in_order_and_in_bounds():
+    """Units and retention rise from I to V; no customer and no few products carry the store."""
+    units, retention = {}, {}
+    for name in SCENARIOS:
+        run = retail_gym.simulate("scenario_spread", scenario(name), record=True)
+        units[name], retention[name] = run.metrics["units"], run.metrics["retention"]
+        lines = run.transactions
+        assert 10_000 < units[name] < 50_000
+        for column, top, most in (("customer", 1, 0.1), ("product", 10, 0.25)):
+            shares = lines.group_by(column).agg(pl.col("revenue").sum())["revenue"]
+            assert shares.top_k(top).sum() < most * lines["revenue"].sum()
+    assert max(units["I"], units["II"]) < units["III"] < units["IV"] < units["V"]
+    assert retention["I"] < retention["III"] <= retention["IV"] < retention["V"]
+
+
+@pytest.mark.parametrize("name", ["tiny", "small", "scenario", "scenario_spread"])
 def test_scalars_of_the_scenario_stores_are_fixed_by_the_preset(name):
     config = load_config(name)
     for seed in (0, 1):

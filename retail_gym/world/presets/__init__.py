@@ -33,6 +33,7 @@ PRESETS: Final[dict[str, Callable[[], StoreConfig]]] = {
     "calibrated": _lazy("calibrated", "config"),
     "scenario": _lazy("scenario", "config"),
     "scenario_prior": _lazy("scenario", "prior_config"),
+    "scenario_spread": _lazy("scenario", "spread_config"),
     "coupon_brand_loyalty": _lazy("coupon", "brand_loyalty_config"),
     "coupon_driven": _lazy("coupon", "coupon_driven_config"),
     "small": _lazy("scenario", "small_config"),

@@ -1,0 +1,134 @@
+"""Is a task a headline task? Static policies against the best of I-V, on unseen luck.
+
+``python -m experiments.task_status`` prints, for each task with a return, the best of policies
+I-V, the best static policy of a grid (0.025 x 0.05) and, with segments, the best static policy of
+each segment. All are chosen on seeds from 1,000,000 up and scored on seeds 0-19; differences are
+paired. A task is headline if the best is at least 5 % above the best of I-V and the 95 % interval
+of the difference lies above zero. A learned policy that is better still can only raise a task.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retail_gym.config import atomic_write
+from retail_gym.evaluation import (
+    Interval,
+    best_static,
+    best_targeted,
+    evaluate,
+    paired_difference,
+)
+from retail_gym.policies import SCENARIOS, Policy, scenario
+from retail_gym.registration import TASKS
+
+#: Tasks with a return whose reference is static.
+NAMES = ("RetailSynth-v0", "RetailSynthMargin-v0", "RetailSynthSegments-v0")
+FIRST_SELECTION_SEED = 1_000_000
+REQUIRED_GAIN = 0.05
+
+
+def grid(depth: float, frequency: float) -> dict[str, list[float]]:
+    """Depths and frequencies in steps over the action box, 0 only as a depth."""
+    return {
+        "depths": np.round(np.arange(0, round(0.5 / depth) + 1) * depth, 6).tolist(),
+        "frequencies": np.round(np.arange(1, round(0.6 / frequency) + 1) * frequency, 6).tolist(),
+    }
+
+
+def is_headline(baseline: float, difference: Interval) -> bool:
+    """The rule, for a return and a paired difference from it."""
+    return difference.mean >= REQUIRED_GAIN * abs(baseline) and difference.low > 0
+
+
+def study(
+    task: str,
+    points: dict[str, list[float]],
+    selection: int = 4,
+    scoring: int = 20,
+    workers: int | None = 1,
+    **env_kwargs: Any,
+) -> dict[str, Any]:
+    """Search and score one task.
+
+    Args:
+        task: an id with a scalar reward.
+        points: depths and frequencies to try.
+        selection: number of seeds, from 1,000,000 up, on which policies are chosen.
+        scoring: number of seeds, from 0 up, on which they are scored.
+        workers: processes.
+        **env_kwargs: overrides of the environment, e.g. ``world_seed``.
+
+    Returns:
+        Returns, paired differences as [mean, low, high] and the verdict.
+    """
+    luck = range(FIRST_SELECTION_SEED, FIRST_SELECTION_SEED + selection)
+    paper: dict[str, Policy] = {name: scenario(name) for name in SCENARIOS}
+    chosen = evaluate(task, paper, seeds=luck, workers=workers, **env_kwargs)
+    means = dict(chosen.group_by("policy").mean().select("policy", "return").iter_rows())
+    base = max(SCENARIOS, key=lambda name: means[name])
+    single = best_static(task, **points, seeds=luck, workers=workers, **env_kwargs).policy
+    contenders: dict[str, Policy] = {"best static": single}
+    segments = (dict(TASKS[task].kwargs) | env_kwargs).get("segments", 1)
+    rounds = 0
+    if segments > 1:
+        kwargs = {name: value for name, value in env_kwargs.items() if name != "segments"}
+        found = best_targeted(
+            task, segments, single, **points, seeds=luck, workers=workers, **kwargs
+        )
+        contenders["best static per segment"], rounds = found.policy, found.rounds
+
+    runs = evaluate(task, paper | contenders, seeds=range(scoring), workers=workers, **env_kwargs)
+    scores = dict(
+        runs.group_by("policy", maintain_order=True).mean().select("policy", "return").iter_rows()
+    )
+    best = list(contenders)[-1]
+    gain = paired_difference(runs, best, base)
+    result: dict[str, Any] = {
+        "task": task,
+        "best of I-V": base,
+        "returns": scores,
+        "policies": {name: repr(policy) for name, policy in contenders.items()},
+        "gain over best of I-V": [gain.mean, gain.low, gain.high],
+        "gain in percent": 100 * gain.mean / abs(scores[base]),
+        "headline": is_headline(scores[base], gain),
+    }
+    if segments > 1:
+        apart = paired_difference(runs, best, "best static")
+        result["gain of segments"] = [apart.mean, apart.low, apart.high]
+        result["gain of segments in percent"] = 100 * apart.mean / abs(scores["best static"])
+        result["rounds of the coordinate search"] = rounds
+    return result
+
+
+def main() -> None:
+    """Run the study from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tasks", nargs="+", choices=NAMES, default=NAMES)
+    parser.add_argument("--selection", type=int, default=4, help="seeds to choose on")
+    parser.add_argument("--scoring", type=int, default=20, help="seeds to score on")
+    parser.add_argument("--depth-step", type=float, default=0.025)
+    parser.add_argument("--frequency-step", type=float, default=0.05)
+    parser.add_argument("--world-seed", type=int, default=0, help="another store")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=Path("results/task_status"))
+    args = parser.parse_args()
+    points = grid(args.depth_step, args.frequency_step)
+    for task in args.tasks:
+        result = study(
+            task, points, args.selection, args.scoring, args.workers, world_seed=args.world_seed
+        )
+        print(json.dumps(result, indent=1))
+        path = args.out / f"{task}-world{args.world_seed}.json"
+        with atomic_write(path) as stream:
+            stream.write(json.dumps(result, indent=1).encode())
+        print("written:", path)
+
+
+if __name__ == "__main__":
+    main()
