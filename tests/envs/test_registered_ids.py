@@ -147,7 +147,14 @@ def test_a_sync_vector_equals_singles(name):
     as_singles(name, envs, 2, 40)
 
 
-@pytest.mark.parametrize("name", sorted(set(TASKS) - VECTOR_REWARD))
+@pytest.mark.parametrize(
+    "name",
+    # Fresh processes are slow to start; one id that has arguments stands for all in a quick run.
+    [
+        pytest.param(name, marks=[] if name == "RetailSynthSegments-v0" else pytest.mark.slow)
+        for name in sorted(set(TASKS) - VECTOR_REWARD)
+    ],
+)
 def test_an_async_vector_of_spawned_workers_equals_singles(name):
     envs = gym.make_vec(
         f"retail_gym:{name}",
