@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from retail_gym.registration import register_envs
 
 if TYPE_CHECKING:
-    from retail_gym import policies
+    from retail_gym import parallel, policies
     from retail_gym.envs.pricing import RetailPricingEnv
     from retail_gym.envs.vector import RetailPricingVectorEnv
     from retail_gym.evaluation import evaluate, simulate
@@ -33,6 +33,7 @@ __all__ = [
     "World",
     "evaluate",
     "make_world",
+    "parallel",
     "policies",
     "preset_names",
     "simulate",
@@ -61,8 +62,8 @@ def __getattr__(name: str) -> Any:
     # Public names load on first use, so that `import retail_gym` stays quick.
     from importlib import import_module
 
-    if name == "policies":
-        return import_module("retail_gym.policies")
+    if name in ("parallel", "policies"):
+        return import_module(f"retail_gym.{name}")
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"module 'retail_gym' has no attribute {name!r}")

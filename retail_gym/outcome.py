@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +68,23 @@ class WeekOutcome:
         return self.lines.quantity * (self.unit_price - COST_SHARE * self.base_price)
 
     @cached_property
+    def line_discount_spend(self) -> Floats:
+        """Quantity times (base price - price paid) [$], shape (L,)."""
+        return self.lines.quantity * (self.base_price - self.unit_price)
+
+    def lines_by_segment(self, values_l: NDArray[Any]) -> Floats:
+        """Sum a figure of the lines, shape (L,), over each segment's: shape (S,)."""
+        return self._by_segment(self.line_segment, values_l)
+
+    def customers_by_segment(self, values_u: NDArray[Any]) -> Floats:
+        """Sum a figure of the customers, shape (U,), over each segment's: shape (S,)."""
+        return self._by_segment(self.segment_of_customer, values_u)
+
+    def _by_segment(self, segment: NDArray[np.int64], values: NDArray[Any]) -> Floats:
+        n = self.discount_si.shape[0]
+        return np.bincount(segment, weights=values, minlength=n).astype(np.float64)
+
+    @cached_property
     def units(self) -> int:
         """Units sold."""
         return int(self.lines.quantity.sum())
@@ -85,7 +102,7 @@ class WeekOutcome:
     @property
     def discount_spend(self) -> float:
         """Sum of quantity times (base price - price paid) [$]."""
-        return float((self.lines.quantity * (self.base_price - self.unit_price)).sum())
+        return float(self.line_discount_spend.sum())
 
     @cached_property
     def realised_discount(self) -> float:

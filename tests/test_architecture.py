@@ -21,14 +21,14 @@ LAYERS: list[set[str]] = [
     {"world"},
     {"promotion", "kernels"},
     {"outcome", "simulator"},
-    {"policies", "envs"},
+    {"policies", "envs", "parallel"},
     {"evaluation", "calibration", "data", "generators"},
     {"plotting", "conformance", "bench", "cli", "__main__"},
 ]
 LAYER = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 FACADE = "retail_gym"  # the package's own __init__: public names of all rooms, loaded on first use
 VERSION = "retail_gym.__version__"  # the one public name that is below all rooms
-HEAVY = {"torch", "stable_baselines3", "polars", "matplotlib"}
+HEAVY = {"torch", "stable_baselines3", "pettingzoo", "polars", "matplotlib"}
 LONGEST_FILE = 350
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from gymnasium import spaces
@@ -119,23 +119,18 @@ class SegmentAggregates:
 
     def _by_segment(self, outcome: WeekOutcome, decision: Decision) -> NDArray[np.float64]:
         """The figures of each segment, shape (S, 9)."""
-        n, lines = self._size.size, outcome.lines
-        segment_u, segment_l = outcome.segment_of_customer, outcome.line_segment
-
-        def total(index: NDArray[np.int64], values: NDArray[Any]) -> NDArray[np.float64]:
-            return np.bincount(index, weights=values, minlength=n).astype(np.float64)
-
-        n_lines = total(segment_l, np.ones(segment_l.size))
-        buyers = total(segment_l, outcome.first_lines)
+        of_lines, of_customers = outcome.lines_by_segment, outcome.customers_by_segment
+        n_lines = of_lines(np.ones(outcome.categories))
+        buyers = of_lines(outcome.first_lines)
         return np.stack(
             [
                 decision.depth,
                 decision.frequency,
-                total(segment_u, outcome.visited) / self._size,
-                total(segment_u, outcome.active()) / self._size,
-                total(segment_l, lines.quantity),
-                total(segment_l, outcome.line_revenue) / self._scale,
-                total(segment_l, outcome.line_discount) / np.maximum(n_lines, 1.0),
+                of_customers(outcome.visited) / self._size,
+                of_customers(outcome.active()) / self._size,
+                of_lines(outcome.lines.quantity),
+                of_lines(outcome.line_revenue) / self._scale,
+                of_lines(outcome.line_discount) / np.maximum(n_lines, 1.0),
                 outcome.segment_discount,
                 n_lines / np.maximum(buyers, 1.0),
             ],

@@ -3,6 +3,9 @@
 R0 is the expected revenue of one week at base prices if everybody visits, so weekly rewards are
 of order one whatever the store. Under ``retention`` the largest discount is always best: it
 is a diagnostic, not a task.
+
+A reward with ``by_segment(outcome, scale)`` can also be told apart by segment of customers: the
+parts, shape (S,), add up to the reward.
 """
 
 from __future__ import annotations
@@ -11,8 +14,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from retail_gym.config import check_choice, check_finite
 from retail_gym.outcome import WeekOutcome
+
+Floats = NDArray[np.float64]
 
 __all__ = [
     "REWARDS",
@@ -21,8 +29,10 @@ __all__ = [
     "Retention",
     "Revenue",
     "Reward",
+    "SegmentReward",
     "WeightedSum",
     "as_reward",
+    "as_segment_reward",
     "balanced",
 ]
 
@@ -33,12 +43,23 @@ class Reward(Protocol):
     def __call__(self, outcome: WeekOutcome, scale: float) -> float: ...
 
 
+class SegmentReward(Reward, Protocol):
+    """A reward that is a sum of parts, one per segment of customers."""
+
+    def by_segment(self, outcome: WeekOutcome, scale: float) -> Floats:
+        """Each segment's part, shape (S,)."""
+        ...
+
+
 @dataclass(frozen=True)
 class Revenue:
     """The week's revenue / R0."""
 
     def __call__(self, outcome: WeekOutcome, scale: float) -> float:
         return outcome.revenue / scale
+
+    def by_segment(self, outcome: WeekOutcome, scale: float) -> Floats:
+        return outcome.lines_by_segment(outcome.line_revenue) / scale
 
 
 @dataclass(frozen=True)
@@ -48,6 +69,9 @@ class Margin:
     def __call__(self, outcome: WeekOutcome, scale: float) -> float:
         return outcome.margin / scale
 
+    def by_segment(self, outcome: WeekOutcome, scale: float) -> Floats:
+        return outcome.lines_by_segment(outcome.line_margin) / scale
+
 
 @dataclass(frozen=True)
 class Retention:
@@ -56,6 +80,11 @@ class Retention:
     def __call__(self, outcome: WeekOutcome, scale: float) -> float:
         return outcome.retention
 
+    def by_segment(self, outcome: WeekOutcome, scale: float) -> Floats:
+        # Active customers of the segment / customers of the store: the segment's own share,
+        # weighted by its size, so that the parts add up to the whole.
+        return outcome.customers_by_segment(outcome.active()) / outcome.n_customers
+
 
 @dataclass(frozen=True)
 class DiscountSpend:
@@ -63,6 +92,9 @@ class DiscountSpend:
 
     def __call__(self, outcome: WeekOutcome, scale: float) -> float:
         return outcome.discount_spend / scale
+
+    def by_segment(self, outcome: WeekOutcome, scale: float) -> Floats:
+        return outcome.lines_by_segment(outcome.line_discount_spend) / scale
 
 
 @dataclass(frozen=True)
@@ -85,6 +117,13 @@ class WeightedSum:
 
     def __call__(self, outcome: WeekOutcome, scale: float) -> float:
         return sum(weight * reward(outcome, scale) for weight, reward in self.terms)
+
+    def by_segment(self, outcome: WeekOutcome, scale: float) -> Floats:
+        parts = [
+            weight * as_segment_reward(reward).by_segment(outcome, scale)
+            for weight, reward in self.terms
+        ]
+        return np.asarray(np.sum(parts, axis=0))
 
 
 def balanced() -> WeightedSum:
@@ -116,3 +155,25 @@ def as_reward(reward: Any) -> Reward:
         )
     chosen: Reward = reward
     return chosen
+
+
+def as_segment_reward(reward: Any) -> SegmentReward:
+    """A reward, by short name or the object, that can be told apart by segment.
+
+    Raises:
+        ValueError: for an unknown name, or a reward without ``by_segment`` (in a weighted sum:
+            a term without it), naming those that have it.
+    """
+    chosen = as_reward(reward)
+    if isinstance(chosen, WeightedSum):
+        for _, term in chosen.terms:
+            as_segment_reward(term)
+    if not callable(getattr(chosen, "by_segment", None)):
+        names = [name for name, make in REWARDS.items() if hasattr(make(), "by_segment")]
+        raise ValueError(
+            f"the reward {chosen!r} cannot be told apart by segment: choose from "
+            f"{', '.join(names)}, a WeightedSum of such rewards, or give it a method "
+            "by_segment(outcome, scale) that returns one part per segment"
+        )
+    parted: SegmentReward = chosen  # type: ignore[assignment]
+    return parted
