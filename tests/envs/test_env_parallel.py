@@ -15,7 +15,8 @@ from gymnasium.error import ResetNeeded
 import retail_gym
 from retail_gym.envs.rewards import DiscountSpend, Margin, WeightedSum
 
-pettingzoo = pytest.importorskip("pettingzoo")
+pytest.importorskip("pettingzoo")
+import pettingzoo
 from pettingzoo.test import parallel_api_test, parallel_seed_test, render_test
 from pettingzoo.test.state_test import test_parallel_env as check_parallel_state
 from pettingzoo.test.state_test import test_state_space as check_state_space

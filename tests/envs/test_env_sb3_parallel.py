@@ -127,11 +127,10 @@ def test_typos_are_refused(tiny_world):
         make_sb3_managers(tiny_world, observe="none")
 
 
-@pytest.mark.parametrize("reward_mode", ["own", "shared"])
-def test_ppo_trains_by_sharing_and_is_the_same_again(reward_mode):
+def test_ppo_trains_by_sharing_and_is_the_same_again():
     weights = []
     for seed in (0, 0, 1):
-        env = make_sb3_managers(n_envs=2, reward_mode=reward_mode, identity=True, **TINY)
+        env = make_sb3_managers(n_envs=2, identity=True, **TINY)
         model = PPO(
             "MlpPolicy", env, n_steps=64, batch_size=64, n_epochs=2, seed=seed, device="cpu"
         )
