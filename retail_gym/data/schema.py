@@ -194,9 +194,7 @@ def read_transactions(
         raise ValueError(f"{name} has no rows")
     columns = {c: _check_labels(name, given, c) for c in LABELS}
     columns |= {
-        c: _check_numbers(name, given, c)
-        for c in ALLOWED
-        if c not in LABELS and c in given.columns
+        c: _check_numbers(name, given, c) for c in ALLOWED if c not in LABELS and c in given.columns
     }
     frame = pl.DataFrame(columns)
     _check_one_category(name, frame)

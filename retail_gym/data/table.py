@@ -119,7 +119,9 @@ class Transactions:
         import polars as pl
 
         frame = self.frame
-        code_u = pl.DataFrame({"customer": self.customers.tolist(), "code": range(self.n_customers)})
+        code_u = pl.DataFrame(
+            {"customer": self.customers.tolist(), "code": range(self.n_customers)}
+        )
         codes = frame.select("customer").join(
             code_u, on="customer", how="left", maintain_order="left"
         )

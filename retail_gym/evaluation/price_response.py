@@ -38,15 +38,13 @@ TOLERANCE: Final = 1e-9
 
 @dataclass(frozen=True)
 class PriceResponse:
-    """The price coefficient of a table, pooled and by product, and its discounts."""
+    """The price coefficient of a table, pooled and by product."""
 
     coefficient: float  # pooled over products
     standard_error: float  # robust to heteroscedasticity and correlation within a product
     n_products: int
     n_product_weeks: int
     by_product: Floats = field(repr=False)  # one coefficient each
-    discounted_share: float  # of rows bought
-    discount_depth: float  # mean discount of those
 
     @property
     def mean(self) -> float:
@@ -64,9 +62,7 @@ class PriceResponse:
             f"price coefficient {self.coefficient:.2f} (standard error "
             f"{self.standard_error:.2f}; {self.n_products:,} products, "
             f"{self.n_product_weeks:,} product-weeks); by product: median {middle:.2f}, mean "
-            f"{self.mean:.2f}, quartiles {low:.2f} to {high:.2f}\n"
-            f"bought at a discount: {self.discounted_share:.3f} of rows, at a mean discount of "
-            f"{self.discount_depth:.3f}"
+            f"{self.mean:.2f}, quartiles {low:.2f} to {high:.2f}"
         )
 
 
@@ -104,7 +100,8 @@ def price_response(
             price there is nothing to learn.
 
     Returns:
-        The coefficients, with discounts of all rows of the table.
+        The coefficients. Noise of estimation widens the spread over products, the more so the
+        fewer customers: compare tables of equal size. Discounts are in ``table.facts``.
 
     Raises:
         ValueError: if the weeks are not in the table, or no product qualifies.
@@ -146,13 +143,4 @@ def price_response(
     clusters = xy - pooled * xx  # sum of x times residual, by product
     n = clusters.size
     error = np.sqrt((clusters**2).sum() * n / (n - 1)) / xx.sum() if n > 1 else np.nan
-    facts = table.facts
-    return PriceResponse(
-        float(pooled),
-        float(error),
-        n,
-        int(n_i[kept].sum()),
-        xy / xx,
-        facts["discounted_share"],
-        facts["discount_depth"],
-    )
+    return PriceResponse(float(pooled), float(error), n, int(n_i[kept].sum()), xy / xx)

@@ -21,6 +21,7 @@ from retail_gym.evaluation.realism.scores import (
     compare,
     profile,
     score,
+    upstream_scores,
 )
 
 __all__ = [
@@ -40,4 +41,5 @@ __all__ = [
     "pair_agreement",
     "profile",
     "score",
+    "upstream_scores",
 ]

@@ -31,7 +31,14 @@ from numpy.typing import ArrayLike, NDArray
 from retail_gym.data.table import Transactions
 from retail_gym.evaluation.realism.baskets import Baskets
 
-__all__ = ["DISTRIBUTIONS", "HEADLINE", "Empirical", "distributions", "ks_complement", "wasserstein"]
+__all__ = [
+    "DISTRIBUTIONS",
+    "HEADLINE",
+    "Empirical",
+    "distributions",
+    "ks_complement",
+    "wasserstein",
+]
 
 #: Key -> title.
 DISTRIBUTIONS: Final = {
@@ -48,7 +55,16 @@ DISTRIBUTIONS: Final = {
     "catsize": "category size",
 }
 #: The eight that are averaged into one number.
-HEADLINE: Final = ("visit_cust", "cat_prob", "prod_prob", "qty", "tslp", "ncat", "nitem", "prodweek")
+HEADLINE: Final = (
+    "visit_cust",
+    "cat_prob",
+    "prod_prob",
+    "qty",
+    "tslp",
+    "ncat",
+    "nitem",
+    "prodweek",
+)
 #: Weeks since the last trip are counted from here on, for customers seen up to here.
 WARM_UP: Final = 3
 
@@ -67,7 +83,7 @@ class Empirical:
         Whole numbers are counted, anything else is sorted.
         """
         array = np.asarray(points)
-        if array.dtype.kind in "iu" and array.size and 0 <= array.min() and array.max() < 1 << 20:
+        if array.dtype.kind in "iu" and array.size and array.min() >= 0 and array.max() < 1 << 20:
             tally = np.bincount(array)
             tally[0] += zeros
             values = np.flatnonzero(tally)
@@ -168,5 +184,3 @@ def distributions(table: Transactions, baskets: Baskets) -> dict[str, Empirical]
     found = {key: Empirical.of(values) for key, values in points.items()}
     found["prodweek"] = Empirical.of(sold, zeros=cells - sold.size)
     return {key: found[key] for key in DISTRIBUTIONS}
-
-

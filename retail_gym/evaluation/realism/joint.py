@@ -14,7 +14,7 @@
 Variances between and within customers are the moment estimator of one-way analysis of variance.
 A customer without a trip counts in shares of customers and in ``half_corr``. What cannot be
 computed (no spread, say) is nan.
-"""  # noqa: E501
+"""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["JOINT", "joint_diagnostics", "penetration"]
 
 #: Key -> title.
 JOINT: Final = {
-    "icc": "basket size: share of variance between customers",
+    "icc": "basket size: share between customers",
     "sd_b": "basket size: sd between customers (log)",
     "sd_w": "basket size: sd between trips (log)",
     "corr_rate_basket": "trip rate and basket size, correlation",
@@ -124,9 +124,7 @@ def joint_diagnostics(baskets: Baskets) -> dict[str, float]:
     log_size = np.log(baskets.categories_per_trip)
     between, within = variance_components(log_size, baskets.trip_customer)
     came, visits = baskets.visited_ut.any(axis=1), baskets.visited_ut.sum(axis=1)
-    entries_u = np.bincount(
-        baskets.trip_customer[baskets.entry_trip], minlength=came.size
-    )
+    entries_u = np.bincount(baskets.trip_customer[baskets.entry_trip], minlength=came.size)
     later_ut = baskets.visited_ut[:, 1:]
     half = later_ut.shape[1] // 2
     found = {
@@ -140,8 +138,6 @@ def joint_diagnostics(baskets: Baskets) -> dict[str, float]:
         "repeat": _repeat_share(baskets),
         "ppc": float(baskets.entry_products.mean()),
         "visit_ac1": _visit_autocorrelation(later_ut),
-        "half_corr": _correlation(
-            later_ut[:, :half].mean(axis=1), later_ut[:, half:].mean(axis=1)
-        ),
+        "half_corr": _correlation(later_ut[:, :half].mean(axis=1), later_ut[:, half:].mean(axis=1)),
     }
     return {key: found[key] for key in JOINT}

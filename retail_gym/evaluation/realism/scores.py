@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import resources
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
     from retail_gym.evaluation.realism.ceilings import Ceiling
 
-__all__ = ["SCORES", "Profile", "RealismReport", "compare", "profile", "score"]
+__all__ = ["SCORES", "Profile", "RealismReport", "compare", "profile", "score", "upstream_scores"]
 
 MEAN: Final = "mean_of_eight"
 #: Key -> title of every score, in the order of the tables. The joint ones and ``lift_w1`` are
@@ -40,7 +42,7 @@ SCORES: Final = {
     **DISTRIBUTIONS,
     MEAN: "mean of the eight headline distributions",
     "lift_ks": "lift of category pairs",
-    "lift_w1": "lift of category pairs: Wasserstein distance",
+    "lift_w1": "lift of category pairs (Wasserstein)",
     "pen_ks": "category penetration",
     **JOINT,
 }
@@ -68,6 +70,16 @@ class Profile:
         special = {"lift_ks": self.lifts.distribution, "pen_ks": self.penetration}
         special["lift_w1"] = special["lift_ks"]
         return {**self.distributions, **special}[key].mean
+
+
+def upstream_scores() -> dict[str, float]:
+    """The published KS-complements of RetailSynth's own calibrated run (its notebook).
+
+    100 customers, petrol included, against its sample of 100 households. Its store visits are
+    ``visit_week``, by week.
+    """
+    text = resources.files(__package__).joinpath("upstream.csv").read_text(encoding="utf-8")
+    return {row["metric"]: float(row["published"]) for row in csv.DictReader(text.splitlines())}
 
 
 def profile(table: Transactions) -> Profile:
@@ -179,19 +191,22 @@ class RealismReport:
             f"{'':48}{'real':>9}{'simulated':>11}{'score':>8}{'sd':>8}{'ceiling':>9}{'sd':>8}"
         )
 
-        def cell(value: float | None, width: int) -> str:
-            missing = value is None or np.isnan(value)
-            return f"{'-' if missing else format(value, '.3f'):>{width}}"
+        widths = (9, 11, 8, 8, 9, 8)
 
-        for row in self.frame.iter_rows(named=True):
-            mark = " (distance)" if row["kind"] == "distance" else ""
-            numbers = zip(
-                ("real", "simulated", "score", "score_sd", "ceiling", "ceiling_sd"),
-                (9, 11, 8, 8, 9, 8),
-                strict=True,
-            )
-            title = row["title"] + (mark if "distance" not in row["title"] else "")
-            lines.append(f"{title:48.48}" + "".join(cell(row[c], w) for c, w in numbers))
+        def cells(values: tuple[float | None, ...]) -> str:
+            missing = [value is None or np.isnan(value) for value in values]
+            texts = ["-" if no else f"{v:.3f}" for v, no in zip(values, missing, strict=True)]
+            return "".join(f"{text:>{w}}" for text, w in zip(texts, widths, strict=True))
+
+        frame = self.frame
+        for kind, title in (("closeness", "1 is the same"), ("distance", "0 is the same")):
+            lines.append(f"{kind} ({title})")
+            part = frame.filter(frame["kind"] == kind)
+            numbers = part.select("real", "simulated", "score", "score_sd", "ceiling", "ceiling_sd")
+            lines += [
+                f"  {name:46.46}" + cells(row)
+                for name, row in zip(part["title"], numbers.iter_rows(), strict=True)
+            ]
         return "\n".join(lines)
 
 
