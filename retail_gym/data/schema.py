@@ -102,7 +102,7 @@ def _refuse(name: str, frame: pl.DataFrame, column: str, bad: pl.Series) -> None
     if not bad.any():
         return
     row = int(bad.arg_true()[0])
-    value = frame[column][row]
+    (value,) = frame[column].slice(row, 1).to_list()
     raise ValueError(
         f"{name}, row {row + 1}, column {column!r}: {value!r} is not allowed; it must be "
         f"{ALLOWED[column]} ({int(bad.sum())} such rows)"

@@ -68,7 +68,8 @@ def merge_lines(frame: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
 
     total = [pl.col("quantity").sum(), pl.col("revenue").sum()]
     mean = [pl.col(c).mean() for c in ("unit_price", "discount", "base_price")]
-    return frame.group_by(*key).agg(pl.col("category").first(), *total, *mean)
+    # In the order of the rows, so that sums are the same bits every time.
+    return frame.group_by(*key, maintain_order=True).agg(pl.col("category").first(), *total, *mean)
 
 
 def _codes(column: pl.Series) -> tuple[Ints, Sequence[object]]:
