@@ -319,7 +319,7 @@ def test_realism_of_the_real_data(call, tmp_path, monkeypatch) -> None:
         "fit_scenario_store",
         "upstream_draws",
         "realism",
-    ],  # fmt: skip
+    ],
 )
 def test_every_study_is_a_command(study: str, tmp_path) -> None:
     done = subprocess.run(
