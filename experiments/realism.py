@@ -27,7 +27,7 @@ import polars as pl
 
 from retail_gym import make_world, simulate
 from retail_gym.config import atomic_write
-from retail_gym.data import Transactions, complete_journey, read_transactions
+from retail_gym.data import Transactions, load_complete_journey, read_transactions
 from retail_gym.evaluation.price_response import PriceResponse, price_response
 from retail_gym.evaluation.realism import (
     SCORES,
@@ -52,11 +52,11 @@ class Protocol:
 
     def real(self) -> Transactions:
         """The real side."""
-        return complete_journey(self.against, fuel=self.fuel)
+        return load_complete_journey(self.against, fuel=self.fuel)
 
     def ceiling(self, repeats: int) -> Ceiling:
         """Other real customers against the real side."""
-        pool = complete_journey(self.pool, fuel=self.fuel)
+        pool = load_complete_journey(self.pool, fuel=self.fuel)
         return noise_ceiling(pool, against=self.real(), repeats=repeats)
 
 
@@ -88,7 +88,7 @@ def score_preset(
 
 def compare_responses(preset: str) -> dict[str, list[dict[str, float]]]:
     """The price regression on equally many real and simulated customers; printed too."""
-    train, held_out = complete_journey("train"), complete_journey("held_out")
+    train, held_out = load_complete_journey("train"), load_complete_journey("held_out")
     size, weeks = held_out.n_customers, held_out.n_weeks
     sides = {
         "real": [held_out, *(train.sample(size, np.random.default_rng(k)) for k in range(4))],
@@ -121,15 +121,15 @@ def real_facts() -> dict[str, Any]:
     """Size, discounts, price response and pair agreement of the real tables; printed too."""
     found: dict[str, Any] = {}
     for split in ("all", "train", "held_out"):
-        table = complete_journey(split)
-        response = price_response(complete_journey(split, products="raw"))
+        table = load_complete_journey(split)
+        response = price_response(load_complete_journey(split, products="raw"))
         found[split] = {"facts": table.facts, "price_response": response_row(response)}
         print(
             f"{table.name}: {table.facts['rows']:,.0f} rows, {table.facts['discounted_share']:.3f} "
             f"of them at a discount, mean depth {table.facts['discount_depth']:.3f}\n"
             f"  {response.describe()}"
         )
-    train, held_out = (profile(complete_journey(split)) for split in ("train", "held_out"))
+    train, held_out = (profile(load_complete_journey(split)) for split in ("train", "held_out"))
     pairs = pair_agreement(train.lifts, held_out.lifts)
     found["pairs_train_held_out"] = {"pairs": pairs.pairs, "spearman": pairs.spearman}
     print(

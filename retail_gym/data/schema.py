@@ -3,9 +3,9 @@
 | column | what it is | allowed |
 |---|---|---|
 | ``week`` | week of the purchase | whole numbers from 1; week 1 is the first observed |
-| ``customer`` | who bought | numbers or texts |
-| ``category`` | the product's category | numbers or texts; one for each product |
-| ``product`` | what was bought | numbers or texts |
+| ``customer`` | who bought | whole numbers or texts |
+| ``category`` | the product's category | whole numbers or texts; one for each product |
+| ``product`` | what was bought | whole numbers or texts |
 | ``quantity`` | units bought | whole numbers, at least 1; count weighed goods as packages |
 | ``unit_price`` | price paid for a unit, in money | above 0 |
 | ``discount`` | share of the base price | 0 to 1 (1 only with base_price); 0 where unknown; may be left out with base_price |
@@ -39,9 +39,9 @@ LABELS: Final = ("customer", "category", "product")
 #: Column -> what it may hold, as error messages say it.
 ALLOWED: Final = {
     "week": "a whole number of at least 1",
-    "customer": "a number or a text",
-    "category": "a number or a text",
-    "product": "a number or a text",
+    "customer": "a whole number or a text",
+    "category": "a whole number or a text",
+    "product": "a whole number or a text",
     "quantity": "a whole number of at least 1 (count weighed goods as packages)",
     "unit_price": "a price above 0, in money",
     "discount": "a share of the base price from 0 to 1 (0.25 is a quarter off)",

@@ -93,7 +93,7 @@ def _codes(column: pl.Series) -> tuple[Ints, Sequence[object]]:
 class Transactions:
     """Who bought what in which week: one row for each customer, week and product.
 
-    Made by :func:`~retail_gym.data.complete_journey.complete_journey` and
+    Made by :func:`~retail_gym.data.complete_journey.load_complete_journey` and
     :func:`~retail_gym.data.schema.read_transactions`, which check the rows.
 
     Attributes:

