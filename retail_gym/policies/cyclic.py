@@ -63,7 +63,7 @@ class Schedule:
     """
 
     def __init__(self, actions: ArrayLike) -> None:
-        rows = np.asarray(actions, dtype=np.float64)
+        rows = np.round(np.asarray(actions, dtype=np.float64), 6)  # float32 0.6 is 0.6
         if rows.ndim != 2 or not rows.size or rows.shape[1] % 2:
             raise ValueError(
                 f"a schedule has one row a week of depths and frequencies, got shape {rows.shape}"
