@@ -165,7 +165,7 @@ def _smooth(figures: Floats, pairs: Floats, count_k: NDArray[np.int64], degree: 
     weight = np.sqrt(count_k)[:, None]
     table = np.moveaxis(figures, 1, 0).reshape(len(pairs), -1)
     fitted = np.linalg.lstsq(design * weight, table * weight, rcond=None)[0]
-    return np.moveaxis((design @ fitted).reshape(len(pairs), 4, -1), 0, 1)
+    return np.moveaxis((design @ fitted).reshape(len(pairs), len(figures), -1), 0, 1)
 
 
 @dataclass(frozen=True)
