@@ -73,7 +73,7 @@ class Schedule:
         self.actions: NDArray[np.float32] = rows.astype(np.float32)
 
     def __repr__(self) -> str:
-        return f"Schedule({self.actions.shape[0]} weeks)"
+        return f"Schedule({np.round(self.actions.astype(np.float64), 6).tolist()})"
 
     def __call__(self, observation: NDArray[np.float32], week: int) -> NDArray[np.float32]:
         row: NDArray[np.float32] = self.actions[min(week, len(self.actions)) - 1]

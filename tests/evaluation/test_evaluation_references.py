@@ -127,6 +127,9 @@ def test_the_shipped_best_beats_what_it_should() -> None:
         score = {name: figures["choice"] for name, figures in row["policies"].items()}
         assert score[row["best"]] == max(score.values())
         assert row["seeds"]["test"] == [0, 100]
+        policies = row["policies"]
+        assert policies["random"]["high"] < policies["static"]["low"]
+        assert policies["static"]["return"] <= policies[row["best"]]["return"]
         for figures in row["policies"].values():
             assert figures["low"] <= figures["return"] <= figures["high"]
 
