@@ -30,6 +30,8 @@ QUICK = {
     f"small-{reward}": ReferenceTask(f"small-{reward}", "small", {"reward": reward})
     for reward in ("revenue", "margin")
 }
+#: The references compared.
+COMPARED = ("static", "static_by_segment", "schedule", "myopic", "far_sighted")
 #: A gain below this share of the return is none worth having.
 WORTH_HAVING = 0.005
 
@@ -92,7 +94,7 @@ def main() -> None:
     rows = []
     for name in args.task or cases:
         references = compute_references(
-            cases[name], args.parts, seeds=seeds, workers=args.workers, progress=True
+            cases[name], args.parts, seeds=seeds, only=COMPARED, workers=args.workers, progress=True
         )
         rows += compare(name, references)
         for row in rows[-2:]:

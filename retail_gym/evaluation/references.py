@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from importlib import resources
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KNOW_THE_MODEL",
+    "NAMES",
     "SCORES",
     "ReferenceTask",
     "References",
@@ -58,6 +59,10 @@ __all__ = [
 SCORES: Final = resources.files(__package__).joinpath("reference_scores.json")
 #: References that use what no retailer knows.
 KNOW_THE_MODEL: Final = ("myopic", "far_sighted")
+#: All references; ``static_by_segment`` where there are several segments.
+NAMES: Final = (
+    "random", "none", *SCENARIOS, "static", "static_by_segment", "schedule", *KNOW_THE_MODEL,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,7 @@ def compute_references(
     folder: Path,
     *,
     seeds: Seeds | None = None,
+    only: Collection[str] = NAMES,
     workers: int | None = 1,
     progress: bool = False,
 ) -> References:
@@ -129,6 +135,7 @@ def compute_references(
         task: the task.
         folder: where finished parts are kept; an interrupted run goes on where it stopped.
         seeds: numbers of episodes.
+        only: which references to score, of :data:`NAMES`.
         workers: processes; None for one per CPU.
         progress: show progress bars.
 
@@ -136,10 +143,12 @@ def compute_references(
         The references; the same whether or not the run was interrupted.
 
     Raises:
-        ValueError: for a store or reward that the model does not describe.
+        ValueError: for a store or reward that the model does not describe, or an unknown name.
     """
     import polars as pl
 
+    for name in only:
+        check_choice("reference", name, NAMES)
     luck = (seeds or Seeds()).ranges
     env = task.make()
     store = _fingerprint(env.world)
@@ -162,6 +171,7 @@ def compute_references(
         policies["static_by_segment"] = Targeted(found["by_segment"])
     policies["schedule"] = Schedule(found["schedule"])
     policies |= {"myopic": Myopic(model), "far_sighted": FarSighted(model, plans)}
+    policies = {name: policy for name, policy in policies.items() if name in only}
 
     frames = []
     for part in ("choice", "test"):

@@ -59,6 +59,13 @@ def test_references_of_a_task(task, tmp_path) -> None:
     assert json.loads(json.dumps(row)) == row
 
 
+def test_some_references_only(task, tmp_path) -> None:
+    found = compute_references(task, tmp_path, seeds=SEEDS, only=("none", "myopic"))
+    assert list(found.policies) == ["none", "myopic"]
+    with pytest.raises(ValueError, match="unknown reference 'nome'"):
+        compute_references(task, tmp_path, seeds=SEEDS, only=("nome",))
+
+
 def test_segments_have_a_static_policy_of_their_own(tmp_path) -> None:
     task = ReferenceTask("two", "tiny", {"segments": 2}, weeks=3)
     found = compute_references(task, tmp_path, seeds=SEEDS)
