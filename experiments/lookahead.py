@@ -30,6 +30,8 @@ QUICK = {
     f"small-{reward}": ReferenceTask(f"small-{reward}", "small", {"reward": reward})
     for reward in ("revenue", "margin")
 }
+#: Episodes for the rewards that no task has.
+FEWER = Seeds(search=8, choice=16, test=40)
 #: The references compared.
 COMPARED = ("static", "static_by_segment", "schedule", "myopic", "far_sighted")
 #: A gain below this share of the return is none worth having.
@@ -90,9 +92,12 @@ def main() -> None:
     cases = QUICK if args.quick else CASES
     for name in args.task or []:
         check_choice("task", name, cases)
-    seeds = Seeds(search=2, choice=4, test=8) if args.quick else Seeds()
     rows = []
     for name in args.task or cases:
+        if args.quick:
+            seeds = Seeds(search=2, choice=4, test=8)
+        else:
+            seeds = Seeds() if name in TASKS else FEWER
         references = compute_references(
             cases[name], args.parts, seeds=seeds, only=COMPARED, workers=args.workers, progress=True
         )
