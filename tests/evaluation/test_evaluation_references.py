@@ -62,8 +62,8 @@ def test_references_of_a_task(task, tmp_path) -> None:
 def test_some_references_only(task, tmp_path) -> None:
     found = compute_references(task, tmp_path, seeds=SEEDS, only=("none", "myopic"))
     assert list(found.policies) == ["none", "myopic"]
-    with pytest.raises(ValueError, match="unknown reference 'nome'"):
-        compute_references(task, tmp_path, seeds=SEEDS, only=("nome",))
+    with pytest.raises(ValueError, match="unknown reference 'nine'"):
+        compute_references(task, tmp_path, seeds=SEEDS, only=("nine",))
 
 
 def test_segments_have_a_static_policy_of_their_own(tmp_path) -> None:
