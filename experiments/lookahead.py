@@ -21,11 +21,21 @@ from retail_gym.evaluation import Interval, paired_difference
 from retail_gym.evaluation.references import References, ReferenceTask, Seeds, compute_references
 from retail_gym.plotting import plot_lookahead
 
-#: The tasks with references, and the rewards that no task has.
-CASES = TASKS | {
-    f"scenario-{reward}": ReferenceTask(f"scenario-{reward}", "scenario", {"reward": reward})
-    for reward in ("retention", "balanced")
-}
+#: The tasks with references, the rewards that no task has, and the steady state: after a burn-in
+#: of 8 weeks the first week, in which everybody comes whatever the price, is over.
+CASES = (
+    TASKS
+    | {
+        f"scenario-{reward}": ReferenceTask(f"scenario-{reward}", "scenario", {"reward": reward})
+        for reward in ("retention", "balanced")
+    }
+    | {
+        f"steady-{reward}": ReferenceTask(
+            f"steady-{reward}", "scenario", {"reward": reward, "burn_in": 8}
+        )
+        for reward in ("margin", "revenue")
+    }
+)
 QUICK = {
     f"small-{reward}": ReferenceTask(f"small-{reward}", "small", {"reward": reward})
     for reward in ("revenue", "margin")
