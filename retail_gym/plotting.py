@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-__all__ = ["plot_elasticities", "plot_landscape", "plot_scenarios"]
+__all__ = ["plot_elasticities", "plot_landscape", "plot_lookahead", "plot_scenarios"]
 
 _TITLES: Final = {
     "realised_discount": "Realised discount",
@@ -172,4 +172,34 @@ def plot_landscape(tables: dict[str, pl.DataFrame], marks: dict[str, str], path:
         axis.set_xlabel("depth")
         axis.set_ylabel("frequency")
         axis.legend(loc="lower right", fontsize=7, frameon=True)
+    return _save(figure, path)
+
+
+def plot_lookahead(table: pl.DataFrame, path: Path) -> Path:
+    """What looking ahead adds, one group of bars a task.
+
+    Args:
+        table: columns task, against, percent, percent_low, percent_high.
+        path: where the picture goes.
+    """
+    tasks = table["task"].unique(maintain_order=True).to_list()
+    figure = _figure(1.8 + 1.9 * len(tasks), 3.9)
+    axis = figure.subplots()
+    for k, against in enumerate(table["against"].unique(maintain_order=True)):
+        rows = table.filter(table["against"] == against)
+        place = np.array([tasks.index(task) for task in rows["task"]]) + 0.36 * (k - 0.5)
+        mean, low, high = (
+            rows[name].to_numpy() for name in ("percent", "percent_low", "percent_high")
+        )
+        error = np.maximum(np.stack([mean - low, high - mean]), 0.0)
+        axis.bar(
+            place, mean, 0.34, yerr=error, color=(_OURS, _SHADES[1])[k], label=f"over {against}",
+            error_kw={"lw": 0.9, "capsize": 2},
+        )  # fmt: skip
+    axis.axhline(0.0, color="black", lw=0.8)
+    axis.set_xticks(range(len(tasks)), [task.replace("-", "-\n", 1) for task in tasks], fontsize=8)
+    axis.set_ylabel("gain in return [%]")
+    axis.set_title("Does looking ahead pay? 95 % intervals of paired differences", fontsize=10)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(fontsize=8, frameon=False)
     return _save(figure, path)

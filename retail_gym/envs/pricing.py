@@ -161,6 +161,11 @@ class RetailPricingEnv(gym.Env[Floats32, Floats32]):
         return [customers.copy() for customers in self._segments]
 
     @property
+    def reward(self) -> Reward:
+        """The reward, ``reward(outcome, scale)``."""
+        return self._reward
+
+    @property
     def episode_key(self) -> int:
         """The episode's randomness."""
         return self._running().episode_key

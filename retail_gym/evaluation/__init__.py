@@ -1,6 +1,8 @@
 """Evaluation: running policies, measuring what happened, comparing with intervals."""
 
+from retail_gym.evaluation.climb import best_schedule, climb
 from retail_gym.evaluation.metrics import METRICS, RunMetrics
+from retail_gym.evaluation.references import normalised_score, reference_scores
 from retail_gym.evaluation.rollout import Run, evaluate, simulate
 from retail_gym.evaluation.search import StaticSearch, TargetedSearch, best_static, best_targeted
 from retail_gym.evaluation.statistics import Interval, bootstrap_mean, paired_difference
@@ -12,10 +14,14 @@ __all__ = [
     "RunMetrics",
     "StaticSearch",
     "TargetedSearch",
+    "best_schedule",
     "best_static",
     "best_targeted",
     "bootstrap_mean",
+    "climb",
     "evaluate",
+    "normalised_score",
     "paired_difference",
+    "reference_scores",
     "simulate",
 ]

@@ -25,7 +25,7 @@ from retail_gym.envs.multi_objective import MultiObjectivePricingEnv
 from retail_gym.envs.pricing import RetailPricingEnv
 from retail_gym.evaluation.metrics import METRICS, RunMetrics
 from retail_gym.outcome import WeekOutcome
-from retail_gym.policies.base import Policy, reset_policy
+from retail_gym.policies.base import Policy, bind_policy, reset_policy
 from retail_gym.policies.high_low import scenario
 from retail_gym.world.store_config import PromotionPlan, StoreConfig
 from retail_gym.world.world import World
@@ -33,7 +33,7 @@ from retail_gym.world.world import World
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Job", "Run", "evaluate", "play", "run_jobs", "simulate"]
+__all__ = ["Env", "Job", "Run", "evaluate", "make_env", "play", "run_jobs", "simulate"]
 
 Env = str | os.PathLike[str] | World | StoreConfig
 
@@ -66,7 +66,12 @@ class Job:
     segments: int = 0  # reporting segments
 
 
-def _make_env(env: Env, weeks: int, kwargs: Mapping[str, Any]) -> RetailPricingEnv:
+def make_env(env: Env, weeks: int, kwargs: Mapping[str, Any]) -> RetailPricingEnv:
+    """The environment behind a world, a preset, a path or a registered id.
+
+    Raises:
+        ValueError: for anything else, or for ``horizon`` among the arguments.
+    """
     if not isinstance(env, str | os.PathLike | World | StoreConfig):
         raise ValueError(f"give a World, a preset, a path or a registered id, not {env!r:.60}")
     if "horizon" in kwargs:
@@ -94,6 +99,7 @@ def play(env: RetailPricingEnv, policy: Policy, seed: int) -> Iterator[tuple[Wee
     """
     observation, _ = env.reset(seed=seed)
     reset_policy(policy, seed)
+    bind_policy(policy, env)
     size = 2 * len(env.segments)
     for week in range(1, env.horizon + 1):
         action = policy(observation, week)
@@ -163,7 +169,7 @@ def simulate(
     if not callable(policy):
         raise ValueError(f"a policy is a callable policy(observation, week), not {policy!r}")
     job = Job(env, (), "policy", policy, check_int("seed", seed, 0), weeks, segments_reported)
-    return _run(_make_env(env, weeks, env_kwargs), job, record)
+    return _run(make_env(env, weeks, env_kwargs), job, record)
 
 
 _cached_env: tuple[Job, RetailPricingEnv] | None = None
@@ -174,7 +180,7 @@ def _run_job(job: Job) -> list[dict[str, Any]]:
     global _cached_env
     kept, spec = _cached_env, (job.env, job.kwargs, job.weeks)
     if kept is None or (kept[0].env, kept[0].kwargs, kept[0].weeks) != spec:
-        kept = _cached_env = (job, _make_env(job.env, job.weeks, dict(job.kwargs)))
+        kept = _cached_env = (job, make_env(job.env, job.weeks, dict(job.kwargs)))
     run = _run(kept[1], job)
     base = {"policy": job.name, "seed": job.seed}
     rows = [base | {"segment": 0} | run.metrics]

@@ -7,8 +7,8 @@ from functools import partial
 from typing import Final
 
 from retail_gym.config import check_choice
-from retail_gym.policies.base import Action, Policy, reset_policy
-from retail_gym.policies.cyclic import Cyclic, Pulse
+from retail_gym.policies.base import Action, Policy, bind_policy, reset_policy
+from retail_gym.policies.cyclic import Cyclic, Pulse, Schedule
 from retail_gym.policies.everyday import EverydayLow, Planned
 from retail_gym.policies.high_low import SCENARIOS, HighLow, no_discount, scenario
 from retail_gym.policies.random import UniformRandom
@@ -24,8 +24,10 @@ __all__ = [
     "Planned",
     "Policy",
     "Pulse",
+    "Schedule",
     "Targeted",
     "UniformRandom",
+    "bind_policy",
     "make_policy",
     "no_discount",
     "reset_policy",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retail_gym.world.store_config import PromotionPlan
 
-__all__ = ["Action", "Policy", "reset_policy"]
+if TYPE_CHECKING:
+    from retail_gym.envs.pricing import RetailPricingEnv
+
+__all__ = ["Action", "Policy", "bind_policy", "reset_policy"]
 
 #: depth and frequency of each segment in natural units, or a plan the numbers cannot express.
 Action = NDArray[np.float32] | PromotionPlan
@@ -20,7 +23,9 @@ class Policy(Protocol):
     """``policy(observation, week) -> action`` with week = 1..weeks.
 
     An action of two numbers serves every segment. A policy with a ``reset(seed)`` method is
-    reset at the start of every episode; its own random numbers must come from that seed.
+    reset at the start of every episode; its own random numbers must come from that seed. A
+    policy with a ``bind(env)`` method is handed the running environment after that: it may look
+    at more than a retailer sees, so it is a reference to compare with and no competitor.
     """
 
     def __call__(self, observation: NDArray[np.float32], week: int) -> Any: ...
@@ -31,3 +36,10 @@ def reset_policy(policy: Policy, seed: int) -> None:
     reset = getattr(policy, "reset", None)
     if callable(reset):
         reset(seed)
+
+
+def bind_policy(policy: Policy, env: RetailPricingEnv) -> None:
+    """Hand the running environment to a policy that asks for it."""
+    bind = getattr(policy, "bind", None)
+    if callable(bind):
+        bind(env)

@@ -1,16 +1,17 @@
-"""Policies that follow a calendar: cycles and pulses."""
+"""Policies that follow a calendar: cycles, pulses and whole schedules."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from retail_gym.config import check_int
 from retail_gym.policies.high_low import HighLow
+from retail_gym.policies.targeted import Targeted
 
-__all__ = ["Cyclic", "Pulse"]
+__all__ = ["Cyclic", "Pulse", "Schedule"]
 
 
 class Cyclic:
@@ -51,3 +52,29 @@ class Pulse(Cyclic):
     ) -> None:
         rest = check_int("every", every, 1) - 1
         super().__init__([(depth, frequency), *[quiet] * rest])
+
+
+class Schedule:
+    """One action a week, written down beforehand; the last one stays.
+
+    Args:
+        actions: shape (T, 2 S), rows ``[depth_1, frequency_1, ...]``, depth in [0, 0.5] and
+            frequency in [0, 0.6].
+    """
+
+    def __init__(self, actions: ArrayLike) -> None:
+        rows = np.round(np.asarray(actions, dtype=np.float64), 6)  # float32 0.6 is 0.6
+        if rows.ndim != 2 or not rows.size or rows.shape[1] % 2:
+            raise ValueError(
+                f"a schedule has one row a week of depths and frequencies, got shape {rows.shape}"
+            )
+        for row in rows:
+            Targeted(list(zip(row[0::2].tolist(), row[1::2].tolist(), strict=True)))  # in bounds
+        self.actions: NDArray[np.float32] = rows.astype(np.float32)
+
+    def __repr__(self) -> str:
+        return f"Schedule({np.round(self.actions.astype(np.float64), 6).tolist()})"
+
+    def __call__(self, observation: NDArray[np.float32], week: int) -> NDArray[np.float32]:
+        row: NDArray[np.float32] = self.actions[min(week, len(self.actions)) - 1]
+        return row.copy()

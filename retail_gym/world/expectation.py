@@ -29,6 +29,7 @@ class ExpectedVisit:
     category_probability: Floats  # U, J
     units: Floats  # U, J: expected units if the category is bought
     revenue: Floats  # U, J: expected money if the category is bought [$]
+    list_revenue: Floats  # U, J: the same purchases at base prices [$]
     discount: Floats  # U, J: expected discount of the line if the category is bought
     store_value: Floats  # U
 
@@ -76,7 +77,8 @@ def expected_visit(
         )
         chosen = basket.product_probability_ui
         bought = chosen * basket.quantity_ui
-        sums = (np.add.reduceat(x, start, axis=1) for x in (bought, bought * price, chosen * off))
+        terms = (bought, bought * price, bought * world.base_price, chosen * off)
+        sums = (np.add.reduceat(x, start, axis=1) for x in terms)
         parts.append(
             (basket.category_value_uj, basket.category_probability_uj, *sums, basket.store_value_u)
         )
