@@ -8,9 +8,15 @@ import gymnasium as gym
 
 __all__ = ["IDS", "register_envs"]
 
-IDS: Final[dict[str, str]] = {"RetailSynth-v0": "retail_gym.envs.pricing:RetailPricingEnv"}
+IDS: Final[dict[str, str]] = {
+    "RetailSynth-v0": "retail_gym.envs.pricing:RetailPricingEnv",
+    "RetailSynthAdaptive-v0": "retail_gym.envs.adaptive:RetailAdaptiveEnv",
+}
 #: What ``gymnasium.make_vec`` makes of them by default.
-VECTORS: Final[dict[str, str]] = {"RetailSynth-v0": "retail_gym.envs.vector:RetailPricingVectorEnv"}
+VECTORS: Final[dict[str, str]] = {
+    "RetailSynth-v0": "retail_gym.envs.vector:RetailPricingVectorEnv",
+    "RetailSynthAdaptive-v0": "retail_gym.envs.adaptive_vector:RetailAdaptiveVectorEnv",
+}
 
 
 def register_envs() -> None:
