@@ -130,15 +130,18 @@ class Beliefs:
         return Beliefs(w, np.linalg.inv(curvature), self.visit_noise, self.margin_noise)
 
 
-def _run(w: Floats, share: Floats, before: Floats, action: Floats, weeks: int) -> Floats:
-    """Expected margin of ``weeks`` weeks of each action, shape (P,)."""
-    value = _margin_basis(action) @ w[_VISIT:]
-    total = np.zeros(len(action))
-    for _ in range(weeks):
-        share, _ = visits(w, share, before, action)
-        total += share * value
-        before = action
-    return total
+def _kept(w: Floats, share: Floats, action: Floats, weeks: int) -> Floats:
+    r"""Expected margin of further weeks of an action that is already there, shape (P,).
+
+    With constant probabilities the visits go geometrically to their limit,
+    :math:`v_t = v^* + (v_0 - v^*) \rho^t`, so their sum needs no loop.
+    """
+    base = w[0] + w[1] * action[..., 0] * action[..., 1]
+    back, again = _sigmoid(base), _sigmoid(base + _stay_basis(action) @ w[2:_VISIT])
+    rho = np.minimum(again - back, 1.0 - 1e-9)
+    limit = back / (1.0 - rho)
+    total = weeks * limit + (share - limit) * rho * (1.0 - rho**weeks) / (1.0 - rho)
+    return total * (_margin_basis(action) @ w[_VISIT:])
 
 
 def constant_plan(
@@ -156,18 +159,24 @@ def constant_plan(
     Returns:
         Its number and the expected margin of every action, shape (P,).
     """
-    start, first = np.full(len(actions), share), np.broadcast_to(before, actions.shape)
-    total = _run(w, start, first, actions, weeks)
+    now, value = _week(w, share, before, actions)
+    total = value + _kept(w, now, actions, weeks - 1)
     return int(total.argmax()), total
+
+
+def _week(w: Floats, share: float, before: Floats, actions: Floats) -> tuple[Floats, Floats]:
+    """Expected visit share and margin of one week of each action, shapes (P,)."""
+    start, first = np.full(len(actions), share), np.broadcast_to(before, actions.shape)
+    now, _ = visits(w, start, first, actions)
+    return now, expected_margin(w, now, actions)
 
 
 def first_then(w: Floats, share: float, before: Floats, actions: Floats, weeks: int) -> int:
     """The best action of one week before the best constant plan (one step of improvement)."""
     best, _ = constant_plan(w, share, before, actions, weeks)
-    start, first = np.full(len(actions), share), np.broadcast_to(before, actions.shape)
-    now, _ = visits(w, start, first, actions)
-    value = now * (_margin_basis(actions) @ w[_VISIT:])
+    now, value = _week(w, share, before, actions)
     if weeks > 1:
         later = np.broadcast_to(actions[best], actions.shape)
-        value = value + _run(w, now, actions, later, weeks - 1)
+        then, _ = visits(w, now, actions, later)
+        value = value + expected_margin(w, then, later) + _kept(w, then, later, weeks - 2)
     return int(value.argmax())

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -114,6 +114,30 @@ def record(config: PoolConfig, surface: Surface) -> dict[str, Any]:
     }
 
 
+def best_single(config: PoolConfig, surfaces: Sequence[Surface], path: Path) -> dict[str, float]:
+    """The static policy with the best mean over stores: coarse, then its neighbours, two seeds."""
+    coarse = np.flatnonzero((POINTS[:, None] == COARSE).all(axis=2).any(axis=1))
+    means = np.mean([surface.mean[coarse] for surface in surfaces], axis=0)
+    near = neighbours(POINTS[coarse[means.argmax()]])
+    if not path.exists():
+        total = np.zeros(near.size)
+        for surface in tqdm(surfaces, desc="best single"):
+            env = RetailAdaptiveEnv(StorePool(config, [surface.world_seed], cache=""))
+            for seed in (FIRST_SEED, FIRST_SEED + 1):
+                total += [static_return(env, POINTS[k], seed) for k in near]
+        with atomic_write(path) as stream:
+            np.savez(stream, near=near, mean=total / (2 * len(surfaces)))
+    kept = read_arrays(path)
+    best = int(kept["mean"].argmax())
+    depth, frequency = POINTS[kept["near"][best]].tolist()
+    return {
+        "depth": depth,
+        "frequency": frequency,
+        "return": round(float(kept["mean"][best]), 6),
+        "hindsight": round(float(np.mean([s.mean[s.best] for s in surfaces])), 6),
+    }
+
+
 def candidates(config: PoolConfig, folder: Path) -> Iterator[Surface]:
     """Surfaces of the candidates, in the order of their seeds."""
     seed = config.first_seed
@@ -132,7 +156,7 @@ def main() -> None:
         check(args.check)
         return
     wanted = sum(SPLITS.values())
-    accepted, redrawn = [], []
+    accepted, redrawn, surfaces = [], [], []
     with tqdm(total=wanted, desc="store") as bar:
         for surface in candidates(ADAPTIVE, args.out):
             row = record(ADAPTIVE, surface)
@@ -140,6 +164,7 @@ def main() -> None:
                 redrawn.append(row)
                 continue
             accepted.append(row)
+            surfaces.append(surface)
             bar.update()
             if len(accepted) == wanted:
                 break
@@ -147,6 +172,9 @@ def main() -> None:
     for split, size in SPLITS.items():
         table[split], accepted = accepted[:size], accepted[size:]
     table["redrawn"] = redrawn
+    training = surfaces[: SPLITS["train"]]
+    single = args.out / f"{ADAPTIVE.name}-{ADAPTIVE.digest()}" / "best_single.npz"
+    table["best_single"] = best_single(ADAPTIVE, training, single)
     with atomic_write(Path(str(SHIPPED))) as stream:
         stream.write(json.dumps(table, indent=1).encode())
     print("written:", SHIPPED)

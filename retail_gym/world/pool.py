@@ -37,6 +37,7 @@ __all__ = [
     "StorePool",
     "StoreRecord",
     "as_pool",
+    "best_single",
     "cache_folder",
     "shipped_pool",
 ]
@@ -104,7 +105,7 @@ class PoolConfig:
     def __post_init__(self) -> None:
         check_finite("floor", self.floor)
         check_int("first_seed", self.first_seed, 0)
-        object.__setattr__(self, "ranges", MappingProxyType(dict(self.ranges)))
+        object.__setattr__(self, "ranges", dict(self.ranges))
         self.store(self.first_seed)  # refuses an unknown preset or field
 
     def __hash__(self) -> int:
@@ -227,6 +228,19 @@ class StorePool:
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_worlds": OrderedDict()}  # other processes read the disk
 
+    def part(self, stores: Sequence[int]) -> StorePool:
+        """A pool of some of the stores, by their numbers; it shares the cache on disk."""
+        chosen = [check_int("store", k, 0, len(self) - 1) for k in stores]
+        pool = StorePool(
+            self.config,
+            [self.world_seeds[k] for k in chosen],
+            cache="",
+            keep=self._keep,
+            records=[self.records[k] for k in chosen] if self.records else (),
+        )
+        pool.folder = self.folder
+        return pool
+
     def index(self, episode_key: int) -> int:
         """Number of the store of an episode, uniform over the pool, from a stream of its own."""
         key = rng.stream_key(episode_key, 0, rng.symbol_stage(_WHICH))
@@ -287,6 +301,12 @@ def _shipped() -> dict[str, Any]:
             "python -m experiments.ship_adaptive_pool"
         )
     return table
+
+
+def best_single() -> tuple[float, float]:
+    """Depth and frequency of the one static policy that is best over the training stores."""
+    table = _shipped()["best_single"]
+    return float(table["depth"]), float(table["frequency"])
 
 
 @cache
