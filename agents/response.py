@@ -127,7 +127,8 @@ class Beliefs:
             w = w + move / max(1.0, size)
             if size < 1e-6:
                 break
-        return Beliefs(w, np.linalg.inv(curvature), self.visit_noise, self.margin_noise)
+        covariance: Floats = np.linalg.inv(curvature)
+        return Beliefs(w, covariance, self.visit_noise, self.margin_noise)
 
 
 def _kept(w: Floats, share: Floats, action: Floats, weeks: int) -> Floats:

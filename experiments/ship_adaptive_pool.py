@@ -81,7 +81,7 @@ def measure(config: PoolConfig, seed: int) -> Surface:
                 total[k] += static_return(env, POINTS[k], FIRST_SEED + int(runs[k]))
                 runs[k] += 1
 
-    coarse = [int(np.flatnonzero((POINTS == point).all(axis=1))[0]) for point in COARSE]
+    coarse = [int(np.flatnonzero((point == POINTS).all(axis=1))[0]) for point in COARSE]
     until(coarse, 1)
     near = neighbours(POINTS[max(coarse, key=lambda k: total[k])])
     until(near, 2)

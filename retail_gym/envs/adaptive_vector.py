@@ -47,4 +47,5 @@ class RetailAdaptiveVectorEnv(SyncVectorEnv):
             [partial(RetailAdaptiveEnv, **shared)] * n, autoreset_mode=AutoresetMode(mode)
         )
         self.pool = shared["pool"]
-        self.observation_names = list(self.envs[0].unwrapped.observation_names)
+        first: Any = self.envs[0]
+        self.observation_names = list(first.observation_names)

@@ -210,9 +210,7 @@ class StorePool:
         if self.records and tuple(r.world_seed for r in self.records) != self.world_seeds:
             raise ValueError("the records are not those of the world seeds, in their order")
         folder = cache_folder() if cache is None else (Path(cache) if str(cache) else None)
-        self.folder = (
-            folder and folder / "pools" / f"{config.name}-{config.digest()}-{__version__}"
-        )
+        self.folder = folder and folder / "pools" / f"{config.name}-{config.digest()}-{__version__}"
         self._keep = check_int("keep", keep, 1)
         self._worlds: OrderedDict[int, World] = OrderedDict()
 

@@ -41,9 +41,7 @@ def test_equals_the_plain_environment_after_the_same_burn_in(pool, seed, segment
     env = RetailAdaptiveEnv(pool, horizon=6, segments=segments)
     observation, info = env.reset(seed=seed)
     before = env._before_first_week()
-    plain = RetailPricingEnv(
-        pool.world(env.store), reward="margin", horizon=14, segments=segments
-    )
+    plain = RetailPricingEnv(pool.world(env.store), reward="margin", horizon=14, segments=segments)
     plain.reset(seed=seed)
     assert plain.episode_key == env.episode_key
     action = np.stack([before.depth, before.frequency], axis=1).reshape(-1).astype(np.float32)

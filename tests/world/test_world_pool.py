@@ -209,10 +209,10 @@ def test_a_pool_travels(tmp_path):
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: pools.as_pool("trian"), ValueError, "Did you mean 'train'"),
+        (lambda: pools.as_pool("trainn"), ValueError, "Did you mean 'train'"),
         (lambda: StorePool(TINY, []), ValueError, "at least one"),
         (lambda: StorePool(TINY, [1, 1]), ValueError, "different"),
-        (lambda: PoolConfig("x", "smal"), ValueError, "Did you mean 'small'"),
+        (lambda: PoolConfig("x", "smalll"), ValueError, "Did you mean 'small'"),
         (
             lambda: PoolConfig("x", "tiny", {"alpha1": PriorRange(Uniform(0, 1))}),
             TypeError,
