@@ -11,6 +11,7 @@ from gymnasium.utils.env_checker import check_env as gymnasium_check
 
 import retail_gym
 from retail_gym.envs.adaptive import RetailAdaptiveEnv
+from retail_gym.envs.adaptive_vector import RetailAdaptiveVectorEnv
 from retail_gym.envs.pricing import RetailPricingEnv
 from retail_gym.policies import scenario
 from retail_gym.world.pool import PoolConfig, PriorRange, StorePool
@@ -204,3 +205,28 @@ def test_the_vector_equals_single_environments(pool, mode):
         else:
             np.testing.assert_array_equal(truncated, ended)
     vector.close()
+
+
+def test_the_vector_serves_stable_baselines(pool):
+    sb3 = pytest.importorskip("retail_gym.envs.sb3")
+    vector = RetailAdaptiveVectorEnv(pool, num_envs=3, horizon=3, autoreset_mode="SameStep")
+    env = sb3.RetailVecEnv(vector, rescale=False)
+    singles = [RetailAdaptiveEnv(pool, horizon=3) for _ in range(3)]
+    env.seed(4)
+    observation = env.reset()
+    expected = [single.reset(seed=4 + k)[0] for k, single in enumerate(singles)]
+    np.testing.assert_array_equal(observation, expected)
+    for week in range(1, 4):
+        rows = actions(9)[3 * (week - 1) : 3 * week]
+        observation, reward, done, infos = env.step(rows)
+        for k, single in enumerate(singles):
+            last, earned, _, _, info = single.step(rows[k])
+            assert reward[k] == np.float32(earned)
+            assert done[k] == (week == 3)
+            if week == 3:
+                np.testing.assert_array_equal(infos[k]["terminal_observation"], last)
+                assert infos[k]["TimeLimit.truncated"]
+                last = single.reset()[0]
+            assert infos[k]["units"] == info["units"]
+            np.testing.assert_array_equal(observation[k], last)
+    env.close()
