@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from matplotlib.image import imread
 
-from experiments import adaptive, ship_adaptive_pool
+from experiments import adaptive, adaptive_prior, ship_adaptive_pool
 from experiments.ship_adaptive_pool import COARSE, POINTS, Surface, measure, neighbours, record
 from retail_gym.evaluation import adaptive as references
 from retail_gym.evaluation.adaptive import HINDSIGHT, SINGLE
@@ -104,3 +104,15 @@ def test_the_study_writes_what_it_says(tmp_path, monkeypatch, capsys):
     assert stores[SINGLE].mean() == pytest.approx(by_hand)
     assert "closes" in printed
     assert imread(tmp_path / "gains.png").std() > 0.01
+
+
+def test_the_gap_of_a_law_by_hand(monkeypatch):
+    # Two stores: each has a best policy of its own worth 2, and one worth 1.5 suits both.
+    best = {1000: 3, 1001: 7}
+
+    def known(env, point, seed):
+        k = int(np.flatnonzero((point == adaptive_prior.COARSE).all(axis=1))[0])
+        return {best[env.world.seed]: 2.0, 5: 1.5}.get(k, 1.0)
+
+    monkeypatch.setattr(adaptive_prior, "static_return", known)
+    assert adaptive_prior.gap({}, 2) == pytest.approx(2.0 / 1.5 - 1.0)
