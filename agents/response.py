@@ -127,7 +127,7 @@ class Beliefs:
             w = w + move / max(1.0, size)
             if size < 1e-6:
                 break
-        covariance: Floats = np.linalg.inv(curvature)
+        covariance = np.asarray(np.linalg.inv(curvature), dtype=np.float64)
         return Beliefs(w, covariance, self.visit_noise, self.margin_noise)
 
 
