@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +20,13 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-__all__ = ["plot_elasticities", "plot_landscape", "plot_lookahead", "plot_scenarios"]
+__all__ = [
+    "plot_elasticities",
+    "plot_landscape",
+    "plot_lookahead",
+    "plot_pool_gains",
+    "plot_scenarios",
+]
 
 _TITLES: Final = {
     "realised_discount": "Realised discount",
@@ -202,4 +209,30 @@ def plot_lookahead(table: pl.DataFrame, path: Path) -> Path:
     axis.set_title("Does looking ahead pay? 95 % intervals of paired differences", fontsize=10)
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(fontsize=8, frameon=False)
+    return _save(figure, path)
+
+
+def plot_pool_gains(gains: Mapping[str, Floats], bound: Floats, path: Path) -> Path:
+    """What each policy gains in each store of a pool, against what hindsight would gain.
+
+    Args:
+        gains: policy -> mean return minus that of the best single static policy, by store.
+        bound: the same for the best static policy of each store in hindsight.
+        path: of the picture.
+
+    Returns:
+        The path of the picture written.
+    """
+    figure = _figure(6.4, 5.2)
+    axis = figure.subplots()
+    top = 1.05 * max(float(bound.max()), 0.1)
+    axis.plot([0, top], [0, top], color=_PUBLISHED, lw=1, label="all of the gap closed")
+    axis.axhline(0.0, color="#555555", lw=0.8, label="best single static policy")
+    for (name, values), colour in zip(gains.items(), (_OURS, *_SHADES), strict=False):
+        axis.scatter(bound, values, s=22, color=colour, label=name, zorder=3)
+    axis.set_xlabel("gain of the store's best static policy in hindsight [R0 per episode]")
+    axis.set_ylabel("gain over the best single static policy [R0 per episode]")
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(fontsize=8, frameon=False, loc="upper left")
+    axis.set_title("One point a test store", fontsize=10)
     return _save(figure, path)

@@ -86,6 +86,13 @@ TASKS: Final[dict[str, Task]] = {
             {"preset": "scenario_spread", "segments": 3, "reward": "margin"},
         ),
         Task(
+            "RetailSynthAdaptive-v0",
+            "margin, another store every episode: learn how it responds while earning",
+            "headline",
+            entry_point="retail_gym.envs.adaptive:RetailAdaptiveEnv",
+            vector_entry_point="retail_gym.envs.adaptive_vector:RetailAdaptiveVectorEnv",
+        ),
+        Task(
             "mo-retailsynth-v0",
             "revenue, margin and retention as a reward vector, in MO-Gymnasium's convention",
             "diagnostic",

@@ -40,6 +40,14 @@ class ByteSumLaw(NamedTuple):
         return float(max(np.abs(exact - self.cumulative).max(), np.abs(exact - below).max()))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_worlds(tmp_path_factory):
+    """Stores of pools are kept in a folder of the test run, not in the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RETAIL_GYM_CACHE", str(tmp_path_factory.mktemp("worlds")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def byte_sum_law():
     """Exact probabilities of the byte sum, and one word for each of its values."""

@@ -186,10 +186,10 @@ class RetailPricingEnv(gym.Env[Floats32, Floats32]):
         super().reset(seed=seed)
         self._begin(int(self.np_random.integers(2**63)))
         observation, info = self._observation.initial(), self._info_before()
-        none = self._actions.decode(np.zeros(self.action_space.shape, dtype=np.float32))
+        before = self._before_first_week()
         for _ in range(self.burn_in):
-            (outcome,) = run_weeks([self], [none])
-            observation, info = self._observation.value(outcome, none, 0.0), outcome.info()
+            (outcome,) = run_weeks([self], [before])
+            observation, info = self._observation.value(outcome, before, 0.0), outcome.info()
         self._weeks = 0
         return observation, info
 
@@ -197,6 +197,10 @@ class RetailPricingEnv(gym.Env[Floats32, Floats32]):
         self._simulator = Simulator(self.world, key, self._segments, self._kernel)
         self._promotion = Promotion(self.world.n_products, key, len(self._segments))
         self._weeks, self._history, self.outcome = 0, [], None
+
+    def _before_first_week(self) -> Decision:
+        """What is done in the weeks of the burn-in: no discounts."""
+        return self._actions.decode(np.zeros(self.action_space.shape, dtype=np.float32))
 
     def _info_before(self) -> dict[str, float]:
         zero = dict.fromkeys(

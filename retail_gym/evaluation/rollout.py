@@ -119,13 +119,13 @@ def play(env: RetailPricingEnv, policy: Policy, seed: int) -> Iterator[tuple[Wee
 def _run(env: RetailPricingEnv, job: Job, record: bool = False) -> Run:
     everybody = RunMetrics(env.world.n_customers)
     by_segment = None
-    if job.segments:
-        group_u = np.empty(env.world.n_customers, dtype=np.int64)
-        for s, customers in enumerate(env.world.segment_customers(job.segments)):
-            group_u[customers] = s
-        by_segment = RunMetrics(group_u=group_u)
     rewards, frames = [], []
     for outcome, reward in play(env, job.policy, job.seed):
+        if job.segments and by_segment is None:  # once the episode has its store
+            group_u = np.empty(env.world.n_customers, dtype=np.int64)
+            for s, customers in enumerate(env.world.segment_customers(job.segments)):
+                group_u[customers] = s
+            by_segment = RunMetrics(group_u=group_u)
         everybody.add(outcome)
         if by_segment is not None:
             by_segment.add(outcome)

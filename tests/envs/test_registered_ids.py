@@ -24,6 +24,7 @@ ROOT = Path(retail_gym.__file__).parents[1]
 PAGES = ROOT / "docs" / "tasks"
 #: Arguments for speed; ids that take others name theirs.
 QUICK = {name: {"preset": "tiny", "n_customers": 40, "horizon": 6} for name in TASKS}
+QUICK["RetailSynthAdaptive-v0"] = {"burn_in": 1, "horizon": 6}
 VECTOR_REWARD = {"mo-retailsynth-v0"}
 NATIVE = [name for name in TASKS if TASKS[name].vector_entry_point]
 
