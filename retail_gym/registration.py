@@ -8,7 +8,10 @@ import gymnasium as gym
 
 __all__ = ["IDS", "register_envs"]
 
-IDS: Final[dict[str, str]] = {"RetailSynth-v0": "retail_gym.envs.pricing:RetailPricingEnv"}
+IDS: Final[dict[str, str]] = {
+    "RetailSynth-v0": "retail_gym.envs.pricing:RetailPricingEnv",
+    "RetailSynthCoupons-v0": "retail_gym.envs.coupons:RetailCouponEnv",
+}
 #: What ``gymnasium.make_vec`` makes of them by default.
 VECTORS: Final[dict[str, str]] = {"RetailSynth-v0": "retail_gym.envs.vector:RetailPricingVectorEnv"}
 
