@@ -57,7 +57,7 @@ def expected_visit_by_arm(
     arms = COUPON_LEVELS.size
     paid_ki = price_paid(price_i, COUPON_LEVELS)
     log_price_ki = np.log(paid_ki)
-    cap_k = np.array([world.cap_reference.cap(row) for row in log_price_ki])[:, None]
+    cap_k = np.array([world.cap_reference.cap(row) for row in log_price_ki])
     revenue_uk, value_uk = np.empty((2, world.n_customers, arms))
     for u in range(world.n_customers):
         row = np.array([u])
