@@ -9,11 +9,12 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import torch
 
 from experiments.coupons import tables
 from experiments.coupons.correct import SETTINGS, score, train_all
@@ -25,15 +26,15 @@ from retail_gym.config import atomic_write, stable_hash
 class Sizes:
     """How much is run; AgentSim's own numbers in brackets."""
 
-    stores: int = 60  # trained on [1,000] and scored in [100]
-    runs: int = 6  # trained policies of an agent [10]
-    fresh_stores: int = 30
-    fresh_runs: int = 2
+    stores: int = 24  # trained on [1,000] and scored in [100]
+    runs: int = 3  # trained policies of an agent [10]
+    fresh_stores: int = 12
+    fresh_runs: int = 1
     logged: int = 150_000  # customer-weeks of the bandits' log
-    deep_steps: int = 250_000  # customer-weeks of PPO and DQN
+    deep_steps: int = 200_000  # customer-weeks of PPO and DQN
 
 
-QUICK = Sizes(stores=6, runs=1, fresh_stores=3, fresh_runs=1, logged=14_000, deep_steps=30_000)
+QUICK = Sizes(stores=4, runs=1, fresh_stores=2, logged=14_000, deep_steps=30_000)
 
 
 def parts(
@@ -112,8 +113,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="minutes: few stores, short training")
     parser.add_argument("--out", type=Path, default=Path("results/coupons"))
+    for item in fields(Sizes):
+        parser.add_argument(f"--{item.name.replace('_', '-')}", type=int, help="instead of the default")
     args = parser.parse_args()
-    sizes = QUICK if args.quick else Sizes()
+    torch.set_num_threads(1)  # small networks: more threads only wait for each other
+    chosen = {item.name: getattr(args, item.name) for item in fields(Sizes)}
+    sizes = replace(
+        QUICK if args.quick else Sizes(), **{k: v for k, v in chosen.items() if v is not None}
+    )
     folder = args.out / f"parts_{stable_hash(asdict(sizes))[:12]}"
     rows = dict(collect(sizes, folder))
     text = report(rows)

@@ -20,7 +20,7 @@ from agents.neural_boltzmann import NeuralBoltzmann
 from agents.thompson import LinearThompson
 from experiments.coupons.deep import train_deep
 from experiments.coupons.episodes import FixedArm, Policy, SegmentRule, run
-from experiments.coupons.references import FarSightedOracle, Oracle, StaticRule
+from experiments.coupons.references import FarSightedOracle, Knowledge, Oracle, StaticRule
 from retail_gym.envs.coupon_views import UniformCoupons
 from retail_gym.envs.coupons import COUPON_LEVELS, RetailCouponEnv
 
@@ -86,9 +86,10 @@ def score(
     spent_ku = np.stack([play(f"fixed_{arm}", 0, FixedArm(arm)) for arm in range(11)])
     play("segment_rule", 0, SegmentRule(env))
     play("static_hindsight", 0, _Chosen(spent_ku.argmax(axis=0)))
-    play("static_model", 0, StaticRule(env, seed=1))
-    play("oracle", 0, Oracle(env))
-    play("far_sighted_oracle", 0, FarSightedOracle(env, seed=1))
+    known = Knowledge(env, seed=1)
+    play("static_model", 0, StaticRule(known))
+    play("oracle", 0, Oracle(known))
+    play("far_sighted_oracle", 0, FarSightedOracle(known))
     for (name, r), policy in trained.items():
         play(name, r, policy)
     return rows

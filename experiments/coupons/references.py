@@ -9,6 +9,7 @@ which inertia makes exactly one visit's revenue: (1 - theta) (1 + theta + theta^
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -31,7 +32,7 @@ from retail_gym.world.noise import customer_words, features, noise_words, utilit
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-__all__ = ["FarSightedOracle", "Oracle", "StaticRule", "expected_visit_by_arm"]
+__all__ = ["FarSightedOracle", "Knowledge", "Oracle", "StaticRule", "expected_visit_by_arm"]
 
 #: Weeks of other luck over which a customer's average response is taken.
 AVERAGE_WEEKS: Final = 6
@@ -79,15 +80,20 @@ def expected_visit_by_arm(
     return revenue_uk, value_uk
 
 
-class _Knowing:
-    """What the rules share: the model's answers about the environment they act in."""
+class Knowledge:
+    """The model's answers about the episode of an environment, each computed once.
 
-    def __init__(self, env: RetailCouponEnv) -> None:
-        self.env = env
+    Args:
+        env: the environment that the rules act in.
+        seed: of the luck over which averages are taken, not the episode's.
+    """
+
+    def __init__(self, env: RetailCouponEnv, seed: int) -> None:
+        self.env, self.seed = env, seed
         self._kept: dict[int, tuple[Floats, Floats]] = {}
 
-    def _visit(self) -> tuple[Floats, Floats]:
-        """Revenue and store value by arm in the coming week."""
+    def coming_visit(self) -> tuple[Floats, Floats]:
+        """Revenue [$] and store value by arm of a visit in the coming week, both (U, 11)."""
         state = self.env.snapshot()
         week = state.simulator.week + 1
         if week not in self._kept:
@@ -96,56 +102,66 @@ class _Knowing:
             self._kept[week] = expected_visit_by_arm(world, shelf, state.episode_key, week)
         return self._kept[week]
 
+    @cached_property
+    def best_static(self) -> tuple[Ints, Floats]:
+        """Each customer's best lasting arm, and the revenue [$] of a visit under it, both (U,).
 
-class Oracle(_Knowing):
-    """The arm with the largest expected revenue this week, tastes of the week known."""
-
-    def __call__(self, observation: Any, week: int) -> Ints:
-        """Arms, shape (U,)."""
-        return self._visit()[0].argmax(axis=1)
-
-
-class StaticRule(_Knowing):
-    """The same arm every week: the best of each customer on the average of other weeks.
-
-    It maximises expected revenue per visit times the long-run probability of a visit.
-    """
-
-    def __init__(self, env: RetailCouponEnv, seed: int = 0) -> None:
-        super().__init__(env)
-        world = env.world
-        promotion = Promotion(world.n_products, seed)
+        It maximises average revenue of a visit times the long-run probability of a visit.
+        """
+        world = self.env.world
+        promotion = Promotion(world.n_products, self.seed)
         revenue, value = np.zeros((2, world.n_customers, COUPON_LEVELS.size))
         for week in range(1, AVERAGE_WEEKS + 1):
             off = promotion.step([world.promotion], week)[0]
             shelf = price(world.base_price, off, world.lowest_price)
-            one, two = expected_visit_by_arm(world, shelf, seed, week)
+            one, two = expected_visit_by_arm(world, shelf, self.seed, week)
             revenue += one / AVERAGE_WEEKS
             value += two / AVERAGE_WEEKS
         visits = np.full_like(revenue, 0.7)
         for _ in range(50):  # to the long run, arm by arm
             visits = next_propensity(world, visits, value)
-        self.arm_u = (revenue * visits).argmax(axis=1)
-        self.visit_worth_u = np.take_along_axis(revenue, self.arm_u[:, None], axis=1)[:, 0]
+        arm_u = (revenue * visits).argmax(axis=1)
+        return arm_u, np.take_along_axis(revenue, arm_u[:, None], axis=1)[:, 0]
+
+
+class Oracle:
+    """The arm with the largest expected revenue this week, tastes of the week known."""
+
+    def __init__(self, known: Knowledge) -> None:
+        self.known = known
 
     def __call__(self, observation: Any, week: int) -> Ints:
         """Arms, shape (U,)."""
-        return self.arm_u
+        return self.known.coming_visit()[0].argmax(axis=1)
 
 
-class FarSightedOracle(StaticRule):
+class StaticRule:
+    """Each customer's best lasting arm by the model, every week."""
+
+    def __init__(self, known: Knowledge) -> None:
+        self.known = known
+
+    def __call__(self, observation: Any, week: int) -> Ints:
+        """Arms, shape (U,)."""
+        return self.known.best_static[0]
+
+
+class FarSightedOracle:
     """This week's expected revenue plus what the coupon does to later visits.
 
-    A later visit is worth its customer's average revenue under the best static arm.
+    A later visit is worth its customer's average revenue under the best lasting arm.
     """
+
+    def __init__(self, known: Knowledge) -> None:
+        self.known = known
 
     def __call__(self, observation: Any, week: int) -> Ints:
         """Arms, shape (U,)."""
-        revenue, value = self._visit()
-        world, state = self.env.world, self.env.snapshot()
+        env = self.known.env
+        revenue, value = self.known.coming_visit()
+        world, state = env.world, env.snapshot()
         memory = state.simulator.memory
-        marketing = observation[:, self.env.observation_names.index("marketing")]
-        scale = 1.0 if world.marketing == "noise" else world.marketing_scale
+        marketing = observation[:, env.observation_names.index("marketing")]
         visit_u = store_visit(
             gamma_store_0=world.gamma_store_0,
             gamma_store_1=world.gamma_store_1,
@@ -154,12 +170,13 @@ class FarSightedOracle(StaticRule):
             visited_u=memory.visited,
             store_value_u=memory.store_value,
             previous_probability_u=memory.visit_probability,
-            marketing_u=marketing * scale,
+            marketing_u=marketing * (1.0 if world.marketing == "noise" else world.marketing_scale),
         )
-        later = next_propensity(world, visit_u[:, None], value)
-        last = state.weeks + 1 >= self.env.horizon
-        gain = 0.0 if last else later * self.visit_worth_u[:, None]
-        return np.asarray((visit_u[:, None] * revenue + gain).argmax(axis=1))
+        score = visit_u[:, None] * revenue
+        if state.weeks + 1 < env.horizon:
+            worth = self.known.best_static[1][:, None]
+            score = score + next_propensity(world, visit_u[:, None], value) * worth
+        return np.asarray(score.argmax(axis=1))
 
 
 def next_propensity(world: World, visit_uk: Floats, value_uk: Floats) -> Floats:

@@ -18,22 +18,26 @@ import numpy as np
 from agents.linear_arms import LinearArms
 from agents.linucb import LinUCB
 from agents.thompson import LinearThompson
+from experiments.coupons.agentsim_noise import AgentSimKernel, agentsim_cap
 from experiments.coupons.episodes import FixedArm, Policy, SegmentRule, run
 from experiments.coupons.one_step import DQN, Boltzmann, GreedyPPO, OfflineData
 from experiments.coupons.stores import agentsim_store
 from retail_gym import World, make_world
 from retail_gym.envs.coupon_views import UniformCoupons, play
 from retail_gym.envs.coupons import COUPON_LEVELS, RetailCouponEnv
+from retail_gym.kernels import Kernel
 
 __all__ = ["STORES", "Replication", "Trained"]
 
 WEEKS_LOGGED: Final = 50
 WEEKS_SCORED: Final = 20
-#: Where the table is replicated: AgentSim's shared keys, and independent draws.
-STORES: Final[dict[str, Callable[[int], World]]] = {
-    "agentsim": agentsim_store,
-    "independent": lambda seed: make_world("coupon_brand_loyalty", seed),
+#: Where the table is replicated: AgentSim's shared keys and noise, and independent draws.
+STORES: Final[dict[str, tuple[Callable[[int], World], Kernel | None]]] = {
+    "agentsim": (lambda seed: agentsim_cap(agentsim_store(seed)), AgentSimKernel()),
+    "independent": (lambda seed: make_world("coupon_brand_loyalty", seed), None),
 }
+#: Fixed arms in the table, beside random.
+FIXED: Final = (0, 5, 10)
 #: Figures that AgentSim's networks see averaged over products.
 _UNITS: Final = 0
 
@@ -57,11 +61,12 @@ class Replication:
     """
 
     def __init__(self, kind: str, stores: int) -> None:
-        self.worlds = [STORES[kind](seed) for seed in range(stores)]
+        make, self._kernel = STORES[kind]
+        self.worlds = [make(seed) for seed in range(stores)]
         logs = []
         self._last: list[tuple[Any, float]] = []
         for seed, world in enumerate(self.worlds):
-            env = RetailCouponEnv(world, horizon=WEEKS_LOGGED)
+            env = RetailCouponEnv(world, horizon=WEEKS_LOGGED, kernel=self._kernel)
             log = play(env, UniformCoupons(), seed)
             logs.append(log)
             # The observation and the sales at the end of the log begin the evaluation.
@@ -104,10 +109,10 @@ class Replication:
     def score(self, store: int, trained: list[Trained]) -> list[dict[str, Any]]:
         """Figures of every policy in one store, on the same luck."""
         world = self.worlds[store]
-        env = RetailCouponEnv(world, horizon=WEEKS_SCORED)
+        env = RetailCouponEnv(world, horizon=WEEKS_SCORED, kernel=self._kernel)
         observation, units_before = self._last[store]
         fixed: list[Trained] = [Trained("random", 0, UniformCoupons(), 0)]
-        fixed += [Trained(f"fixed_{arm}", 0, FixedArm(arm), 0) for arm in range(11)]
+        fixed += [Trained(f"fixed_{arm}", 0, FixedArm(arm), 0) for arm in FIXED]
         fixed += [Trained("segment_rule", 0, SegmentRule(env), 0)]
         rows = []
         for item in (*fixed, *trained):
