@@ -73,9 +73,7 @@ class LinearArms:
         x = np.asarray(contexts, dtype=np.float64)
         spread = x.std(axis=0)
         spread[spread == 0.0] = 1.0
-        return LinearArms.empty(
-            arms, x.shape[1], shift=x.mean(axis=0), scale=spread, ridge=ridge
-        )
+        return LinearArms.empty(arms, x.shape[1], shift=x.mean(axis=0), scale=spread, ridge=ridge)
 
     def design(self, contexts: ArrayLike) -> Floats:
         """Scaled contexts with a 1 appended, shape (N, d + 1)."""
@@ -121,7 +119,7 @@ class LinearArms:
     @property
     def theta(self) -> Floats:
         """Estimated coefficients, shape (K, d + 1)."""
-        return np.einsum("kij,kj->ki", self._inverse, self.moment)
+        return np.asarray(np.einsum("kij,kj->ki", self._inverse, self.moment))
 
     def predict(self, contexts: ArrayLike) -> tuple[Floats, Floats]:
         r"""Estimated reward and its width :math:`\sqrt{x^\top A_k^{-1} x}`, both (N, K)."""

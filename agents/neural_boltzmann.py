@@ -8,6 +8,7 @@ The network is trained in torch on the squared error of the arm that was taken, 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,7 +50,8 @@ class NeuralBoltzmann:
         seed: int = 0,
     ) -> None:
         self.layers = [(np.asarray(w, np.float64), np.asarray(b, np.float64)) for w, b in layers]
-        self.shift, self.scale = np.asarray(shift, np.float64), np.asarray(scale, np.float64)
+        self.shift: Floats = np.asarray(shift, np.float64)
+        self.scale: Floats = np.asarray(scale, np.float64)
         self.temperature = check_finite("temperature", temperature, 1e-12)
         self.reset(seed)
 
@@ -75,14 +77,13 @@ class NeuralBoltzmann:
         """
         x = np.asarray(contexts, dtype=np.float64)
         d = x.shape[1]
-        shift, scale = np.zeros(d), np.ones(d)
-        if standardise:
-            shift, scale = x.mean(axis=0), x.std(axis=0)
-            scale[scale == 0.0] = 1.0
+        shift: Floats = x.mean(axis=0) if standardise else np.zeros(d)
+        scale: Floats = np.asarray(x.std(axis=0)) if standardise else np.ones(d)
+        scale[scale == 0.0] = 1.0
         sizes = [d, *(check_int("hidden", n, 1) for n in hidden), check_int("arms", arms, 1)]
         generator = np.random.default_rng(seed)
         layers = []
-        for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+        for n_in, n_out in pairwise(sizes):
             limit = np.sqrt(6.0 / (n_in + n_out))
             weight = generator.uniform(-limit, limit, size=(n_in, n_out))
             layers.append((weight, np.zeros(n_out)))
@@ -109,8 +110,8 @@ class NeuralBoltzmann:
     def __call__(self, observation: ArrayLike, week: int) -> Ints:
         """Arms, shape (U,), for contexts of shape (U, d)."""
         cumulative = self.probabilities(observation).cumsum(axis=1)
-        draw = self._generator.random(cumulative.shape[0])
-        below = (draw[:, None] >= cumulative[:, :-1]).sum(axis=1)
+        draw = self._generator.random((cumulative.shape[0], 1))
+        below = (draw >= cumulative[:, :-1]).sum(axis=1)
         return np.asarray(below, dtype=np.int64)
 
     def fit(

@@ -114,7 +114,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="minutes: few stores, short training")
     parser.add_argument("--out", type=Path, default=Path("results/coupons"))
     for item in fields(Sizes):
-        parser.add_argument(f"--{item.name.replace('_', '-')}", type=int, help="instead of the default")
+        parser.add_argument(
+            f"--{item.name.replace('_', '-')}", type=int, help="instead of the default"
+        )
     args = parser.parse_args()
     torch.set_num_threads(1)  # small networks: more threads only wait for each other
     chosen = {item.name: getattr(args, item.name) for item in fields(Sizes)}

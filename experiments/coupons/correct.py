@@ -65,13 +65,9 @@ def train_all(
     return policies
 
 
-def score(
-    setting: str, store: int, trained: dict[tuple[str, int], Policy]
-) -> list[dict[str, Any]]:
+def score(setting: str, store: int, trained: dict[tuple[str, int], Policy]) -> list[dict[str, Any]]:
     """Figures of every agent and reference in one fresh store, on the same luck."""
-    env = RetailCouponEnv(
-        setting, world_seed=store, burn_in=WEEKS_LOGGED, horizon=WEEKS_SCORED
-    )
+    env = RetailCouponEnv(setting, world_seed=store, burn_in=WEEKS_LOGGED, horizon=WEEKS_SCORED)
     env.reset(seed=store)
     start = env.snapshot()
     rows: list[dict[str, Any]] = []

@@ -57,7 +57,9 @@ MAKE: Final[dict[str, Any]] = {
 class DeepPolicy:
     """A trained network, greedy: standardised contexts in, arms out."""
 
-    def __init__(self, weights: list[tuple[Any, Any]], mean: Any, variance: Any, relu: bool) -> None:
+    def __init__(
+        self, weights: list[tuple[Any, Any]], mean: Any, variance: Any, relu: bool
+    ) -> None:
         self.weights, self.relu = weights, relu
         self.mean, self.sd = np.asarray(mean), np.sqrt(np.asarray(variance) + 1e-8)
 

@@ -8,6 +8,7 @@ its stores with a quarter of their customers.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from torch import nn
 
 from retail_gym.envs.coupons import COUPON_LEVELS
 
-__all__ = ["PATIENCE", "DQN", "Boltzmann", "GreedyPPO", "OfflineData"]
+__all__ = ["DQN", "PATIENCE", "Boltzmann", "GreedyPPO", "OfflineData"]
 
 #: Epochs without a new smallest batch loss after which training stops.
 PATIENCE: Final = 15
@@ -48,7 +49,7 @@ class OfflineData(NamedTuple):
 def _dense(sizes: list[int]) -> nn.Sequential:
     """Dense layers with ReLU between them, Glorot-uniform weights and zero biases."""
     layers: list[nn.Module] = []
-    for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+    for n_in, n_out in pairwise(sizes):
         layer = nn.Linear(n_in, n_out)
         nn.init.xavier_uniform_(layer.weight)
         nn.init.zeros_(layer.bias)

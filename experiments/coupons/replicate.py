@@ -119,7 +119,9 @@ class Replication:
             env.reset(seed=10_000 + store)
 
             def policy(observation: Any, week: int, item: Trained = item) -> Any:
-                return item.policy(observation if week == 1 else _published(observation, world), week)
+                return item.policy(
+                    observation if week == 1 else _published(observation, world), week
+                )
 
             if hasattr(item.policy, "reset"):
                 item.policy.reset(store * 1_000 + item.run)

@@ -125,7 +125,10 @@ def play(
     if reset is not None:
         reset(seed)
     context, _ = env.reset(seed=seed)
-    contexts, arms, rewards, infos = [], [], [], []
+    contexts: list[Floats32] = []
+    arms: list[Ints] = []
+    rewards: list[Floats] = []
+    infos: list[dict[str, float]] = []
     done = False
     while not done:
         arm = np.asarray(policy(context, len(arms) + 1), dtype=np.int64)
@@ -156,4 +159,5 @@ class UniformCoupons:
 
     def __call__(self, observation: Floats32, week: int) -> Ints:
         """Arms of the customers, shape (U,)."""
-        return self._generator.integers(COUPON_LEVELS.size, size=observation.shape[0])
+        shape = observation.shape[:1]
+        return np.asarray(self._generator.integers(COUPON_LEVELS.size, size=shape))

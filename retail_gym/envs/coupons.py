@@ -45,7 +45,9 @@ CustomerReward = Callable[[WeekOutcome], Floats]
 
 def customer_sums(outcome: WeekOutcome, values_l: NDArray[Any]) -> Floats:
     """Sum of a figure of the purchase lines over each customer's lines, shape (U,)."""
-    return np.bincount(outcome.lines.customer, weights=values_l, minlength=outcome.n_customers)
+    customer = outcome.lines.customer
+    sums = np.bincount(customer, weights=values_l, minlength=outcome.n_customers)
+    return np.asarray(sums, dtype=np.float64)
 
 
 #: Money of each customer in a week [$], shape (U,): before normalisation.
@@ -132,6 +134,9 @@ class RetailCouponEnv(gym.Env[Floats32, Ints]):
 
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 (gymnasium declares it so)
 
+    action_space: spaces.MultiDiscrete
+    observation_space: spaces.Box[np.float32]
+
     def __init__(
         self,
         preset: str | os.PathLike[str] | World | StoreConfig = "coupon_brand_loyalty",
@@ -160,13 +165,15 @@ class RetailCouponEnv(gym.Env[Floats32, Ints]):
         self._kernel = make_kernel(kernel)
         self._enter(make_world(preset, self._pool[0] if self._pool else world_seed, **overrides))
         n = self.world.n_customers
-        self.action_space: spaces.MultiDiscrete = spaces.MultiDiscrete([COUPON_LEVELS.size] * n)
+        self.action_space = spaces.MultiDiscrete([COUPON_LEVELS.size] * n)
         self.observation_space = customer_space(n)
         self.observation_names = [name for name, _, _ in CUSTOMER_FEATURES]
         self.outcome: WeekOutcome | None = None
-        self.customer_rewards = np.zeros(n)
+        self.customer_rewards: Floats = np.zeros(n)
         self._weeks = 0  # of the episode, the burn-in not counted
         self._simulator: Simulator | None = None
+        self._features_of: tuple[World, int] | None = None  # what the kept features belong to
+        self._product_feature: dict[int, Floats] = {}  # by week: policies meet it again
 
     def _enter(self, world: World) -> None:
         self.world = world
@@ -211,13 +218,12 @@ class RetailCouponEnv(gym.Env[Floats32, Ints]):
     def _begin(self, world: World, key: int) -> None:
         if world is not self.world:
             self._enter(world)
-        if self._simulator is None or (world, key) != (self._features_of, self.episode_key):
-            self._product_feature: dict[int, Floats] = {}  # by week: policies meet it again
-            self._features_of = world
+        if self._features_of != (world, key):
+            self._features_of, self._product_feature = (world, key), {}
         self._simulator = Simulator(world, key, kernel=self._kernel)
         self._promotion = Promotion(world.n_products, key)
         self._records = CustomerRecords.empty(world.n_customers)
-        self._coupon_u = np.zeros(world.n_customers)
+        self._coupon_u: Floats = np.zeros(world.n_customers)
         self._weeks, self.outcome = 0, None
 
     def _draw_shelf(self) -> None:

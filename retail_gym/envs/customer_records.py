@@ -137,7 +137,8 @@ class CustomerRecords:
         shelf = price_i[lines.product]
 
         def total(values: Floats) -> Floats:
-            return np.bincount(lines.customer, weights=values, minlength=n)
+            sums = np.bincount(lines.customer, weights=values, minlength=n)
+            return np.asarray(sums, dtype=np.float64)
 
         units = total(lines.quantity.astype(np.float64))
         line_coupon = outcome.coupon[lines.customer]
@@ -173,7 +174,8 @@ class CustomerRecords:
         ]
         low = np.array([low for _, low, _ in CUSTOMER_FEATURES])
         high = np.array([high for _, _, high in CUSTOMER_FEATURES])
-        return np.clip(np.stack(columns, axis=1), low, high).astype(np.float32)
+        shown: Floats32 = np.clip(np.stack(columns, axis=1), low, high).astype(np.float32)
+        return shown
 
 
 def _ratio(total_u: Floats, count_u: Floats) -> Floats:

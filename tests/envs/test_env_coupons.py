@@ -75,7 +75,9 @@ def test_stable_baselines_view_is_the_joint_environment():
     pytest.importorskip("stable_baselines3")
     from retail_gym.envs.sb3_coupons import make_customer_vec_env
 
-    env = make_customer_vec_env(2, seed=3, monitor=False, preset="coupon_driven", horizon=3, **SMALL)
+    env = make_customer_vec_env(
+        2, seed=3, monitor=False, preset="coupon_driven", horizon=3, **SMALL
+    )
     singles = [make("coupon_driven", horizon=3) for _ in range(2)]
     rows = env.reset()
     expected = [single.reset(seed=3 + 12 * k)[0] for k, single in enumerate(singles)]
