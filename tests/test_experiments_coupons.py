@@ -250,7 +250,7 @@ def test_the_study_runs_resumes_and_draws(tmp_path, monkeypatch, capsys):
     pytest.importorskip("stable_baselines3")
     import experiments.coupons.__main__ as study
 
-    arguments = ["coupons", "--quick", "--stores", "2", "--fresh-stores", "1", "--logged", "7000",
+    arguments = ["coupons", "--quick", "--trained", "3", "--stores", "2", "--fresh-stores", "1", "--logged", "7000",
                  "--deep-steps", "13000", "--out", str(tmp_path)]  # fmt: skip
     monkeypatch.setattr("sys.argv", arguments)
     study.main()

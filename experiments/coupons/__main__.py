@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +26,16 @@ from retail_gym.config import atomic_write, stable_hash
 class Sizes:
     """How much is run; AgentSim's own numbers in brackets."""
 
-    stores: int = 24  # trained on [1,000] and scored in [100]
-    runs: int = 3  # trained policies of an agent [10]
+    trained: int = 160  # stores to train on [1,000]
+    stores: int = 24  # of them to score in [100]
+    runs: int = 4  # trained policies of an agent [10]
     fresh_stores: int = 12
     fresh_runs: int = 1
     logged: int = 150_000  # customer-weeks of the bandits' log
     deep_steps: int = 200_000  # customer-weeks of PPO and DQN
 
 
-QUICK = Sizes(stores=4, runs=1, fresh_stores=2, logged=14_000, deep_steps=30_000)
+QUICK = Sizes(trained=8, stores=4, runs=1, fresh_stores=2, logged=14_000, deep_steps=30_000)
 
 
 def parts(
@@ -69,7 +70,7 @@ def parts(
 
 def replication(kind: str, sizes: Sizes) -> Callable[[int], list[dict[str, Any]]]:
     """Train on the stores of a kind; the scoring of one of them."""
-    study = Replication(kind, sizes.stores)
+    study = Replication(kind, sizes.trained, sizes.stores)
     trained = list(study.train(sizes.runs))
     for agent in ("PPO", "NeuralBoltzmann", "DQN"):
         epochs = [item.epochs for item in trained if item.agent == agent]
@@ -77,10 +78,22 @@ def replication(kind: str, sizes: Sizes) -> Callable[[int], list[dict[str, Any]]
     return lambda store: study.score(store, trained)
 
 
-def collect(sizes: Sizes, folder: Path) -> Iterator[tuple[str, pl.DataFrame]]:
-    """All rows, part by part."""
+def collect(sizes: Sizes, out: Path) -> Iterator[tuple[str, pl.DataFrame]]:
+    """All rows, part by part; a folder of part files holds what equal sizes gave."""
+    first = stable_hash([sizes.trained, sizes.runs])[:8]
     for kind in STORES:
-        yield kind, parts(kind, sizes.stores, folder, lambda kind=kind: replication(kind, sizes))
+        yield (
+            kind,
+            parts(
+                kind,
+                sizes.stores,
+                out / f"replicated_{first}",
+                lambda kind=kind: replication(kind, sizes),
+            ),
+        )
+    folder = (
+        out / f"corrected_{stable_hash([sizes.fresh_runs, sizes.logged, sizes.deep_steps])[:8]}"
+    )
     for setting in SETTINGS:
 
         def prepare(setting: str = setting) -> Callable[[int], list[dict[str, Any]]]:
@@ -102,6 +115,7 @@ def report(rows: dict[str, pl.DataFrame]) -> str:
         text += [f"## {title}", "", tables.replication_table(rows[kind]), ""]
         rule = tables.ratio(rows[kind], "segment_rule", "revenue")
         text += [f"Privileged segment rule (50 % / 0 %): revenue {rule}.", ""]
+        text += ["Mean coupon of each training run: " + tables.coupons_by_run(rows[kind]), ""]
     for setting in SETTINGS:
         text += [f"## Corrected: fresh stores, {setting}", ""]
         text += [tables.corrected_table(rows[setting], tables.shown_agents(rows[setting])), ""]
@@ -123,8 +137,7 @@ def main() -> None:
     sizes = replace(
         QUICK if args.quick else Sizes(), **{k: v for k, v in chosen.items() if v is not None}
     )
-    folder = args.out / f"parts_{stable_hash(asdict(sizes))[:12]}"
-    rows = dict(collect(sizes, folder))
+    rows = dict(collect(sizes, args.out))
     text = report(rows)
     print(text)
     with atomic_write(args.out / "tables.md") as stream:

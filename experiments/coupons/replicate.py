@@ -57,29 +57,37 @@ class Replication:
 
     Args:
         kind: a key of ``STORES``.
-        stores: how many (AgentSim: 1,000 to train on, 100 of them to evaluate in).
+        trained: how many stores to train on (AgentSim: 1,000).
+        scored: how many of them, from the first, to score in (AgentSim: 100).
+
+    Raises:
+        ValueError: if more are to be scored than trained on.
     """
 
-    def __init__(self, kind: str, stores: int) -> None:
+    def __init__(self, kind: str, trained: int, scored: int) -> None:
+        if scored > trained:
+            raise ValueError(
+                f"{scored} stores cannot be scored: this protocol scores training stores, "
+                f"and there are {trained}"
+            )
         make, self._kernel = STORES[kind]
-        self.worlds = [make(seed) for seed in range(stores)]
-        logs = []
+        self.worlds: list[World] = []
         self._last: list[tuple[Any, float]] = []
-        for seed, world in enumerate(self.worlds):
+        contexts, arms, dollars = [], [], []
+        for seed in range(trained):
+            world = make(seed)
             env = RetailCouponEnv(world, horizon=WEEKS_LOGGED, kernel=self._kernel)
             log = play(env, UniformCoupons(), seed)
-            logs.append(log)
-            # The observation and the sales at the end of the log begin the evaluation.
-            last = env.snapshot()
-            self._last.append((_published(env.restore(last), world), log.infos[-1]["units"]))
-        scale = [world.reward_scale / world.n_customers for world in self.worlds]
-        self.data = OfflineData(
-            np.stack([_published(log.contexts, self.worlds[0]) for log in logs]),
-            np.stack([log.arms for log in logs]),
-            np.stack([log.rewards * s for log, s in zip(logs, scale, strict=True)]).astype(
-                np.float32
-            ),
-        )
+            contexts.append(_published(log.contexts, world))
+            arms.append(log.arms)
+            scale = world.reward_scale / world.n_customers
+            dollars.append((log.rewards * scale).astype(np.float32))
+            if seed < scored:
+                # The observation and the sales at the end of the log begin the evaluation.
+                last = _published(env.restore(env.snapshot()), world)
+                self._last.append((last, log.infos[-1]["units"]))
+                self.worlds.append(world)
+        self.data = OfflineData(np.stack(contexts), np.stack(arms), np.stack(dollars))
 
     def train(self, runs: int) -> Iterator[Trained]:
         """Train every agent ``runs`` times (AgentSim: 10)."""
@@ -96,7 +104,7 @@ class Replication:
         d = self.data.contexts.shape[-1]
         model = LinearArms.empty(COUPON_LEVELS.size, d)
         for _ in range(2):
-            n = len(self.worlds)
+            n = len(self.data.arms)
             which = generator.choice(n, max(1, n // 2), replace=False)
             model = model.updated(
                 self.data.contexts[which].reshape(-1, d),

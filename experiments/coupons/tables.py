@@ -17,6 +17,7 @@ __all__ = [
     "PUBLISHED",
     "Estimate",
     "corrected_table",
+    "coupons_by_run",
     "distances",
     "draw",
     "ratio",
@@ -116,6 +117,16 @@ def replication_table(rows: pl.DataFrame) -> str:
     inside = sum(abs(gap) <= 2.0 for gap in gaps.values())
     lines.append(f"\n{inside} of {len(gaps)} ratios within two published standard errors.")
     return "\n".join(lines)
+
+
+def coupons_by_run(rows: pl.DataFrame) -> str:
+    """Mean coupon [%] of each training run of the deep agents: what the luck of training does."""
+    said = []
+    for agent in ("PPO", "NeuralBoltzmann", "DQN"):
+        of_run = rows.filter(pl.col("agent") == agent).group_by("run").agg(pl.col("coupon").mean())
+        values = of_run.sort("run")["coupon"]
+        said.append(f"{agent} " + ", ".join(f"{100 * value:.1f}" for value in values) + " %")
+    return "; ".join(said) + "."
 
 
 def corrected_table(rows: pl.DataFrame, agents: Sequence[str]) -> str:
