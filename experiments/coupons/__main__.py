@@ -26,9 +26,9 @@ from retail_gym.config import atomic_write, stable_hash
 class Sizes:
     """How much is run; AgentSim's own numbers in brackets."""
 
-    trained: int = 160  # stores to train on [1,000]
-    stores: int = 24  # of them to score in [100]
-    runs: int = 4  # trained policies of an agent [10]
+    trained: int = 120  # stores to train on [1,000]
+    stores: int = 20  # of them to score in [100]
+    runs: int = 3  # trained policies of an agent [10]
     fresh_stores: int = 12
     fresh_runs: int = 1
     logged: int = 150_000  # customer-weeks of the bandits' log
@@ -116,9 +116,22 @@ def report(rows: dict[str, pl.DataFrame]) -> str:
         rule = tables.ratio(rows[kind], "segment_rule", "revenue")
         text += [f"Privileged segment rule (50 % / 0 %): revenue {rule}.", ""]
         text += ["Mean coupon of each training run: " + tables.coupons_by_run(rows[kind]), ""]
+        sent = rows[kind].filter(pl.col("agent") == "LinUCB").mean()
+        halves = [100 * sent[f"coupon_{half}"][0] for half in ("sensitive", "insensitive")]
+        text += [
+            f"LinUCB sends {halves[0]:.1f} % to the sensitive half and {halves[1]:.1f} % to the "
+            "other (published: 29.1 %, 5.7 %).",
+            "",
+        ]
     for setting in SETTINGS:
         text += [f"## Corrected: fresh stores, {setting}", ""]
         text += [tables.corrected_table(rows[setting], tables.shown_agents(rows[setting])), ""]
+        pairs = (("PPO", "LinUCB"), ("LinUCB", "oracle"), ("PPO", "far_sighted_oracle"))
+        said = (
+            f"{one} / {two} {tables.ratio(rows[setting], one, 'revenue', two)}"
+            for one, two in pairs
+        )
+        text += ["Revenue, store by store: " + "; ".join(said) + ".", ""]
     return "\n".join(text)
 
 

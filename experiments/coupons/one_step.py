@@ -57,14 +57,14 @@ def _dense(sizes: list[int]) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])
 
 
-def _until_no_gain(step: Callable[[], float], epochs: int) -> int:
-    """Repeat a training step until its loss has not been smaller for ``PATIENCE`` epochs."""
+def _until_no_gain(step: Callable[[], float], epochs: int, patience: int) -> int:
+    """Repeat a training step until its loss has not been smaller for some epochs."""
     best, waited = np.inf, 0
     for epoch in range(epochs):
         loss = step()
         waited = 0 if loss < best else waited + 1
         best = min(best, loss)
-        if waited >= PATIENCE:
+        if waited >= patience:
             return epoch + 1
     return epochs
 
@@ -72,7 +72,9 @@ def _until_no_gain(step: Callable[[], float], epochs: int) -> int:
 class Boltzmann:
     """Neural Boltzmann bandit: Dense 8, 2; Adam 0.02497; temperature 0.16645; 100 steps of 50."""
 
-    def __init__(self, data: OfflineData, seed: int) -> None:
+    def __init__(
+        self, data: OfflineData, seed: int, epochs: int = 100, patience: int = PATIENCE
+    ) -> None:
         torch.manual_seed(seed)
         generator = np.random.default_rng(seed)
         self.net = _dense([data.contexts.shape[-1], 8, 2, ARMS])
@@ -83,7 +85,7 @@ class Boltzmann:
             value = self.net(x).gather(-1, arm[..., None])[..., 0]
             return _descend(adam, ((value - reward) ** 2).mean())
 
-        self.epochs = _until_no_gain(step, 100)
+        self.epochs = _until_no_gain(step, epochs, patience)
         self.reset(seed)
 
     def reset(self, seed: int | None = None) -> None:
@@ -100,7 +102,9 @@ class Boltzmann:
 class DQN:
     """Q network Dense 16, LSTM 4; Adam 0.00464; 1000 steps of 20 stores; target = reward."""
 
-    def __init__(self, data: OfflineData, seed: int) -> None:
+    def __init__(
+        self, data: OfflineData, seed: int, epochs: int = 1000, patience: int = PATIENCE
+    ) -> None:
         torch.manual_seed(seed)
         generator = np.random.default_rng(seed)
         self.dense = nn.Sequential(_dense([data.contexts.shape[-1], 16]), nn.ReLU())
@@ -121,7 +125,7 @@ class DQN:
             value = self.head(hidden).gather(-1, arm[..., None])[..., 0]
             return _descend(adam, ((value - reward) ** 2).sum(dim=1).mean())
 
-        self.epochs = _until_no_gain(step, 1000)
+        self.epochs = _until_no_gain(step, epochs, patience)
         self.reset()
 
     def reset(self, seed: int | None = None) -> None:
@@ -143,7 +147,9 @@ class GreedyPPO:
     uniform logging policy that its library switches on by default. Acts greedily.
     """
 
-    def __init__(self, data: OfflineData, seed: int) -> None:
+    def __init__(
+        self, data: OfflineData, seed: int, epochs: int = 1000, patience: int = PATIENCE
+    ) -> None:
         torch.manual_seed(seed)
         generator = np.random.default_rng(seed)
         flat = data.contexts.reshape(-1, data.contexts.shape[-1])
@@ -180,7 +186,7 @@ class GreedyPPO:
                 beta *= 1.5
             return total
 
-        self.epochs = _until_no_gain(step, 1000)
+        self.epochs = _until_no_gain(step, epochs, patience)
 
     def _scaled(self, x: torch.Tensor) -> torch.Tensor:
         return ((x - self.mean) / self.sd).clip(-5.0, 5.0)

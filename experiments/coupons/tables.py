@@ -162,7 +162,7 @@ def draw(parts: dict[str, pl.DataFrame], path: Path) -> Path:
         mean, se = np.array(cells).T
         axes[0].errorbar(mean, place + 0.2 * (k - 1), xerr=2 * se, fmt="o", label=label)
     axes[0].set_yticks(place, names)
-    axes[0].legend()
+    axes[0].legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncol=3, fontsize=8)
     axes[0].set_title("AgentSim's Table 1 and its replication")
     others = [name for name in parts if name not in ("agentsim", "independent")]
     for axis, setting in zip(axes[1:], others, strict=True):

@@ -69,6 +69,12 @@ def test_joint_vector_and_bandit_are_one_episode(preset):
     many, rewards, *_ = vector.step(arms[0])
     assert np.array_equal(one, many)
     assert not rewards.any()
+    for _ in range(5):
+        *_, truncations, _ = vector.step(arms[0])
+    assert truncations.all()
+    vector.reset(seed=1)  # a reset by hand is not followed by another
+    _, rewards, *_ = vector.step(arms[0])
+    assert rewards.any()
 
 
 def test_stable_baselines_view_is_the_joint_environment():
@@ -257,16 +263,17 @@ def test_same_seed_same_episode_and_luck_does_not_depend_on_the_arms():
 def test_snapshot_returns_to_the_same_future():
     env = make("coupon_driven", horizon=8, burn_in=2)
     env.reset(seed=1)
-    env.step(np.full(12, 4))
+    now, *_ = env.step(np.full(12, 4))
     state = env.snapshot()
     futures = []
-    for _ in range(2):
-        rows = [env.restore(state)]
+    for attempt in range(3):
+        rows = [env.restore(state) if attempt else now]
         rows += [env.step(np.arange(12) % 11)[0] for _ in range(7)]
         futures.append(np.stack(rows))
         with pytest.raises(ResetNeeded, match="8 weeks"):
             env.step(np.zeros(12, dtype=int))
-    assert np.array_equal(*futures)
+    assert np.array_equal(futures[0], futures[1])
+    assert np.array_equal(futures[0], futures[2])
 
 
 def test_a_pool_draws_its_stores_by_seed():
