@@ -66,7 +66,7 @@ def test_info_lists_what_there_is(cli) -> None:
     facts = json.loads(out)
     assert code == 0
     assert facts["version"] == retail_gym.__version__
-    assert facts["ids"] == ["RetailSynth-v0"]
+    assert facts["ids"] == list(retail_gym.registration.IDS)
     assert facts["presets"] == retail_gym.preset_names()
     assert facts["policies"] == [*ZOO, "DEPTH,FREQUENCY"]
     assert facts["rewards"] == ["revenue", "margin", "retention", "balanced"]
