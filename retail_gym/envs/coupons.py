@@ -35,7 +35,7 @@ Ints = NDArray[np.int64]
 __all__ = ["COUPON_LEVELS", "CUSTOMER_REWARDS", "CouponState", "RetailCouponEnv"]
 
 #: The arms: share of the shelf price taken off everything a customer buys in the week.
-COUPON_LEVELS: Final[Floats] = np.arange(11) * 0.05
+COUPON_LEVELS: Final[Floats] = np.arange(11, dtype=np.float64) * 0.05
 COUPON_LEVELS.flags.writeable = False
 #: Names of the halves of the customers at the median price coefficient.
 SEGMENTS: Final = ("sensitive", "insensitive")
