@@ -1,1 +1,1 @@
-"""Learning agents."""
+"""Learning agents: one readable file each. Run from the checkout; not part of the wheel."""
