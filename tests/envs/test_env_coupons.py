@@ -146,6 +146,9 @@ class Scripted:
     def __init__(self, seed):
         self.seed = seed
 
+    def weeks(self, world, requests):
+        return [self.week(world, *request) for request in requests]
+
     def week(self, world, memory, offer, episode_key, week):
         generator = np.random.default_rng([self.seed, week])
         bought = np.flatnonzero(generator.random(world.n_customers) < 0.6)
