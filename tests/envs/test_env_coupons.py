@@ -165,7 +165,10 @@ def other_tastes(world):
     return replace(
         world,
         beta_u=world.beta_u * 3.0, beta_i=world.beta_i - 1.0, theta=world.theta * 0.1,
-        beta_x=generator.permuted(world.beta_x), beta_z=world.beta_z + 1, z=world.z + 0.3,
+        coefficients=replace(
+            world.coefficients, beta_x=generator.permuted(world.beta_x), beta_z=world.beta_z + 1
+        ),
+        z=world.z + 0.3,
         gamma_store_0=world.gamma_store_0 - 1, gamma_store_1=2.0, gamma_store_2=0.1,
         gamma_cate_0=world.gamma_cate_0 + 2, gamma_prod_0=world.gamma_prod_0 + 1,
     )  # fmt: skip
