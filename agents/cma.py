@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from agents.card import POLICY, finish, new_card, open_run
 from agents.numpy_policy import NumpyPolicy
 from agents.recipes import read_recipe
+from agents.registry import library
 from agents.tasks import TRAINING_SEED, make_env, training_seed, validate
 from retail_gym.config import atomic_write, check_choice, check_int
 from retail_gym.envs.pricing import RetailPricingEnv
@@ -90,8 +91,7 @@ def train(
     Returns:
         The policy with the best validation score.
     """
-    from cmaes import CMA, SepCMA
-
+    cmaes = library("cmaes")
     recipe = read_recipe("cma", task, hyperparameters)
     total = recipe.n_timesteps if steps is None else check_int("steps", steps, 1)
     kw = recipe.settings
@@ -113,7 +113,7 @@ def train(
     outputs = int(space.shape[0])
     size = outputs if kw["form"] == "static" else outputs * (mean.size + 1)
     population, episodes = int(kw["population"]), int(kw["episodes"])
-    search = (CMA if size <= 10 else SepCMA)(
+    search = (cmaes.CMA if size <= 10 else cmaes.SepCMA)(
         np.zeros(size), float(kw["spread"]), seed=seed, population_size=population
     )
     # The search's own state follows from the scores, which are all that is kept.

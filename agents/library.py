@@ -18,15 +18,18 @@ from typing import Any, Final
 from agents.card import POLICY, finish, new_card, open_run
 from agents.numpy_policy import NumpyPolicy
 from agents.recipes import Recipe, read_recipe
-from agents.tasks import make_env, make_vec_env, training_seed, validate
+from agents.registry import library
+from agents.tasks import make_env, make_vec_env, validate
 from retail_gym.config import check_int
 from retail_gym.policies import Policy
 
-__all__ = ["MODEL", "Algorithm", "build_model", "load", "train_model"]
+__all__ = ["LAST", "MODEL", "Algorithm", "build_model", "load", "train_model"]
 
 CHECKPOINT: Final = "checkpoint.pt"
 #: The model in stable-baselines3's own form, for those who go on with it there.
 MODEL: Final = "model.zip"
+#: The same model as a NumPy policy; ``policy.npz`` is the best one on the validation seeds.
+LAST: Final = "last.npz"
 _SECTIONS: Final = 20
 _PACKAGES: Final = ("torch", "stable-baselines3", "sb3-contrib")
 
@@ -48,19 +51,8 @@ class Algorithm:
     grid: bool = False
 
     def load_class(self) -> Any:
-        """The class of the algorithm.
-
-        Raises:
-            ImportError: naming what to install.
-        """
-        from importlib import import_module
-
-        try:
-            return getattr(import_module(self.module), self.kind)
-        except ImportError as error:
-            raise ImportError(
-                f'{self.name} needs {error.name}: pip install "retail-gym[agents]"'
-            ) from error
+        """The class of the algorithm; an ImportError names what to install."""
+        return getattr(library(self.module), self.kind)
 
 
 def build_model(
@@ -116,8 +108,8 @@ def train_model(
         task: id.
         seed: of weights, exploration and training luck.
         steps: environment steps, by default the recipe's. The last rollout is completed.
-        directory: gets ``policy.npz`` (the best on the validation seeds), ``card.json``,
-            ``model.zip``, ``checkpoint.pt`` and ``tensorboard/``.
+        directory: gets ``policy.npz`` (the best on the validation seeds), ``last.npz``,
+            ``model.zip``, ``card.json``, ``checkpoint.pt`` and ``tensorboard/``.
         resume: go on with the run in the folder.
         env_kwargs: arguments of the environment.
         hyperparameters: keys of the recipe to set otherwise.
@@ -133,6 +125,7 @@ def train_model(
     algorithm.load_class()
     import torch
 
+    from agents.export import policy_of
     from agents.sections import Sections
 
     torch.set_num_threads(1)
@@ -157,6 +150,7 @@ def train_model(
             total - done, callback=sections, reset_num_timesteps=False, progress_bar=progress
         )
     sections.best.save(directory / POLICY)
+    policy_of(model).save(directory / LAST)
     model.save(directory / MODEL)
     model.env.close()
     finish(

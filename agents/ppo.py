@@ -29,7 +29,7 @@ def search_space(trial: Any) -> dict[str, Any]:
         "n_epochs": trial.suggest_categorical("n_epochs", [4, 8, 16]),
         "ent_coef": trial.suggest_float("ent_coef", 1e-5, 1e-2, log=True),
         "policy_kwargs": {
-            "net_arch": trial.suggest_categorical("net_arch", [[], [16], [32, 32]]),
+            "net_arch": [trial.suggest_categorical("width", [8, 16, 32, 64])] * 2,
             "log_std_init": trial.suggest_float("log_std_init", -2.0, 0.0),
         },
     }

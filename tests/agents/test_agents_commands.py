@@ -1,0 +1,221 @@
+"""Registry, recipes and the three commands."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+import agents
+from agents import evaluate as evaluate_command
+from agents import tune as tune_command
+from agents.numpy_policy import NumpyPolicy
+from agents.options import main, pairs
+from agents.recipes import FOLDER, read_recipe, schedule
+from agents.registry import AGENTS, agent_module
+from agents.tasks import BEST_KNOWN, TASKS, make_env, resolve
+from agents.train import app as train_app
+from retail_gym.policies import HighLow, scenario
+
+ROOT = Path(__file__).parents[2]
+TINY = ["--env", "preset=tiny", "--env", "horizon=4"]
+
+
+@pytest.fixture
+def call(capsys):
+    """Run a command; its exit status and what it printed."""
+
+    def run(app, *arguments):
+        status = 0
+        try:
+            main(lambda: app([str(a) for a in arguments]))
+        except SystemExit as done:
+            status = done.code or 0
+        return status, capsys.readouterr()
+
+    return run
+
+
+# registry and recipes
+
+
+def test_unknown_names_are_refused_with_the_list():
+    with pytest.raises(ValueError, match=r"unknown agent 'pp0': choose from .*ppo.*Did you mean"):
+        agent_module("pp0")
+    with pytest.raises(ValueError, match=r"unknown task 'RetailSynth-v9'.*RetailSynth-v0"):
+        resolve("RetailSynth-v9")
+    with pytest.raises(ValueError, match="unknown pretrained agent"):
+        agents.load_pretrained("none")
+    assert resolve("retail_gym:RetailSynth-v0") == ("RetailSynth-v0", {})
+
+
+def test_the_registry_loads_nothing_until_asked():
+    code = (
+        "import sys, agents.registry, agents.loading, agents.train\n"
+        "assert not {'torch', 'stable_baselines3', 'optuna', 'cmaes'} & set(sys.modules)\n"
+        "for name in agents.registry.AGENTS: agents.registry.agent_module(name)\n"
+        "assert not {'torch', 'optuna'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+@pytest.mark.parametrize("name", sorted(AGENTS))
+def test_every_agent_keeps_the_contract(name):
+    module = agent_module(name)
+    assert callable(module.train)
+    assert callable(module.load)
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yml")), ids=lambda path: path.stem)
+def test_recipes_name_agents_tasks_and_arguments(path):
+    import inspect
+
+    module = agent_module(path.stem)
+    tables = yaml.safe_load(path.read_text())
+    assert set(TASKS) | {"default"} == set(tables)
+    for task in tables:
+        if task != "default":
+            resolve(task)
+        recipe = read_recipe(path.stem, task)
+        assert recipe.n_timesteps >= 1000
+        if hasattr(module, "ALGORITHM"):
+            known = inspect.signature(module.ALGORITHM.load_class().__init__).parameters
+            assert set(recipe.settings) <= set(known)
+        assert recipe.with_(**recipe.table()) == recipe
+
+
+def test_changes_and_schedules():
+    recipe = read_recipe("ppo", "RetailSynth-v0", {"n_envs": 2, "gamma": 0.5, "normalize": False})
+    assert (recipe.n_envs, recipe.settings["gamma"], recipe.normalize) == (2, 0.5, {})
+    assert read_recipe("ppo", "RetailSynthElse-v0") == read_recipe("ppo", "default")
+    falling = schedule("lin_2e-3")
+    assert [falling(1.0), falling(0.25)] == [2e-3, 5e-4]
+    assert schedule(3e-4) == 3e-4
+    for wrong in ("lin_fast", "lin_-1"):
+        with pytest.raises(ValueError, match="lin_ and a number"):
+            schedule(wrong)
+    with pytest.raises(ValueError, match="unknown agent"):
+        read_recipe("nobody", "RetailSynth-v0")
+    with pytest.raises(ValueError, match="n_envs"):
+        read_recipe("ppo", "RetailSynth-v0", {"n_envs": 0})
+
+
+def test_options_are_read_as_yaml():
+    given = ["a=1", "b=1e-3", "c=margin", "d=[1, 2]", "e=true", "f=x=y"]
+    expected = {"a": 1, "b": 1e-3, "c": "margin", "d": [1, 2], "e": True, "f": "x=y"}
+    assert pairs(given) == expected
+    assert pairs(None) == {}
+    with pytest.raises(ValueError, match="NAME=VALUE"):
+        pairs(["seed"])
+
+
+# commands
+
+
+def test_train_evaluate_resume(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = ("cma", "--task", "RetailSynthMargin-v0", "--steps", 100, "--seed", 2, *TINY)
+    status, said = call(train_app, *options, "--set", "form=static")
+    folder = Path("results/agents/RetailSynthMargin-v0/cma-2")
+    assert status == 0, said
+    assert str(folder) in said.out
+    status, said = call(evaluate_command.app, folder, "--episodes", 3, "--json")
+    rows = {row["policy"]: row for row in json.loads(said.out)}
+    assert list(rows) == ["random", "I", "II", "III", "IV", "V", "best known", "cma-2"]
+    env = make_env("RetailSynthMargin-v0", {"preset": "tiny", "horizon": 4})
+    returns = []
+    for seed in range(3):
+        observation, _ = env.reset(seed=seed)
+        policy = agents.load(folder)
+        total = 0.0
+        for week in range(1, 5):
+            observation, reward, *_ = env.step(policy(observation, week))
+            total += reward
+        returns.append(total)
+    assert rows["cma-2"]["return"] == pytest.approx(np.mean(returns))
+    assert (rows["random"]["normalised"], rows["best known"]["normalised"]) == (0.0, 1.0)
+    status, said = call(evaluate_command.app, folder, "--episodes", 2)
+    assert "normalised" in said.out
+    assert "RetailSynthMargin-v0" in said.out
+    status, said = call(train_app, *options, "--set", "form=static")
+    assert status == 2
+    assert "--resume" in said.err
+    assert call(train_app, *options, "--set", "form=static", "--resume")[0] == 0
+
+
+def test_normalised_score_by_hand():
+    rows = evaluate_command.score_table(
+        "RetailSynth-v0", {"mine": scenario("V"), "same": HighLow(0.35, 0.6)}, range(3),
+        {"preset": "tiny", "horizon": 5},
+    )  # fmt: skip
+    mean = {row["policy"]: row["return"] for row in rows}
+    score = {row["policy"]: row["normalised"] for row in rows}
+    assert BEST_KNOWN["RetailSynth-v0"] == HighLow(0.35, 0.6)
+    assert score["same"] == score["best known"] == 1.0
+    by_hand = (mean["V"] - mean["random"]) / (mean["best known"] - mean["random"])
+    assert score["mine"] == score["V"] == pytest.approx(by_hand)
+    assert all(row["low"] <= row["return"] <= row["high"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nobody",), "unknown agent 'nobody'"),
+        (("cma", "--task", "nowhere"), "unknown task 'nowhere'"),
+        (("cma", "--set", "form"), "NAME=VALUE"),
+        (("cma", "--set", "form=cubic", *TINY), "unknown form 'cubic'"),
+        (("cma", "--env", "presett=tiny"), "presett"),
+    ],
+)
+def test_errors_of_use_are_one_line(arguments, message, call, tmp_path):
+    status, said = call(train_app, *arguments, "--out", tmp_path / "run")
+    assert status == 2
+    assert message in said.err
+    assert said.err.count("\n") == 1
+    assert not (tmp_path / "run" / "policy.npz").exists()
+
+
+def test_evaluate_says_what_is_wrong(call, tmp_path):
+    assert "no trained policy" in call(evaluate_command.app, tmp_path / "x")[1].err
+    arrays = {"layer0.weight": np.zeros((2, 7)), "layer0.bias": np.zeros(2)}
+    arrays |= {"action.low": np.zeros(2), "action.high": np.ones(2)}
+    path = NumpyPolicy(arrays, "clip").save(tmp_path / "policy.npz")
+    assert "--task" in call(evaluate_command.app, path)[1].err
+    status, said = call(evaluate_command.app, path, "--task", "RetailSynth-v0", *TINY)
+    assert status == 2
+    assert "observations of 7 numbers" in said.err
+
+
+@pytest.mark.parametrize(("missing", "agent"), [("stable_baselines3", "ppo"), ("cmaes", "cma")])
+def test_a_missing_library_is_named(missing, agent, tmp_path):
+    code = (
+        f"import sys; sys.modules[{missing!r}] = None\n"
+        "from agents.train import app, main\n"
+        f"main(lambda: app([{agent!r}, '--out', {str(tmp_path / 'run')!r}]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert 'pip install "retail-gym[agents]"' in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_tuning_goes_on_where_it_stopped(tmp_path):
+    optuna = pytest.importorskip("optuna")
+    pytest.importorskip("cmaes")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    options = {"steps": 100, "env_kwargs": {"preset": "tiny", "horizon": 2}}
+    study = tune_command.tune_agent("cma", "RetailSynth-v0", 2, tmp_path, **options)
+    assert len(study.trials) == 2
+    study = tune_command.tune_agent("cma", "RetailSynth-v0", 3, tmp_path, **options)
+    assert len(study.trials) == 3
+    assert len({str(trial.params) for trial in study.trials}) == 3
+    best = max(study.trials, key=lambda trial: trial.value)
+    card = json.loads((tmp_path / f"trial-{best.number}" / "card.json").read_text())
+    assert study.best_value == pytest.approx(card["validation_score"])
+    assert card["hyperparameters"]["spread"] == best.params["spread"]
+    assert len(tune_command.tune_agent("cma", "RetailSynth-v0", 1, tmp_path, **options).trials) == 3
