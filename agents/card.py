@@ -13,7 +13,16 @@ from typing import Any, Final
 from agents.tasks import version
 from retail_gym.config import atomic_write, check_int, to_plain
 
-__all__ = ["CARD", "POLICY", "finish", "markdown", "new_card", "open_run", "read_card", "write_card"]
+__all__ = [
+    "CARD",
+    "POLICY",
+    "finish",
+    "markdown",
+    "new_card",
+    "open_run",
+    "read_card",
+    "write_card",
+]
 
 CARD: Final = "card.json"
 POLICY: Final = "policy.npz"

@@ -29,7 +29,7 @@ def _statistics(env: Any) -> Any:
 
 def snapshot(model: Any) -> dict[str, Any]:
     """The state of a model between two updates."""
-    names, variables = model._get_torch_save_params()
+    variables = model._get_torch_save_params()[1]
     state: dict[str, Any] = {
         "parameters": model.get_parameters(),
         "variables": {name: getattr(model, name).detach().clone() for name in variables or []},

@@ -102,7 +102,8 @@ def train(
         hyperparameters=recipe.table(), packages=("cmaes",),
     )  # fmt: skip
     open_run(directory, card, resume)
-    space, (mean, scale) = env.action_space, _observations(env)
+    space: Any = env.action_space
+    mean, scale = _observations(env)
 
     def policy(theta: Floats) -> NumpyPolicy:
         weight, bias = FORMS[kw["form"]](theta, mean.size)

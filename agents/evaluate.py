@@ -57,7 +57,9 @@ def score_table(
     for (name,), part in runs.group_by("policy", maintain_order=True):
         interval = bootstrap_mean(part["return"].to_numpy())
         row = {"policy": name, "return": interval.mean, "low": interval.low, "high": interval.high}
-        row |= {key: float(part[key].to_numpy().mean()) for key in ("revenue", "margin", "retention")}
+        row |= {
+            key: float(part[key].to_numpy().mean()) for key in ("revenue", "margin", "retention")
+        }
         rows.append(row)
     means = {str(row["policy"]): float(row["return"]) for row in rows}
     zero = means["random"]

@@ -34,7 +34,7 @@ def observation_arrays(env: Any) -> tuple[Arrays, float]:
 
     if not isinstance(env, VecNormalize) or not env.norm_obs:
         return {}, np.inf
-    rms = env.obs_rms
+    rms: Any = env.obs_rms
     scale = np.sqrt(rms.var + env.epsilon)
     return {"observation.mean": rms.mean.copy(), "observation.scale": scale}, env.clip_obs
 
@@ -87,6 +87,4 @@ def policy_of(model: Any) -> NumpyPolicy:
     strange = kinds - {nn.Sequential, nn.Linear, nn.ReLU, nn.Tanh}
     if strange or (relu and nn.Tanh in kinds):
         raise ValueError(f"layers {sorted(k.__name__ for k in kinds)} cannot be exported")
-    return NumpyPolicy(
-        arrays | _dense(modules), head, "relu" if relu else "tanh", min(clip, 1e9)
-    )
+    return NumpyPolicy(arrays | _dense(modules), head, "relu" if relu else "tanh", min(clip, 1e9))

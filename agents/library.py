@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-
 from agents.card import POLICY, finish, new_card, open_run
 from agents.numpy_policy import NumpyPolicy
 from agents.recipes import Recipe, read_recipe

@@ -51,7 +51,8 @@ def _squash(x: Floats, arrays: Arrays) -> Floats:
 
 
 def _choose(x: Floats, arrays: Arrays) -> Floats:
-    return arrays["action.table"].astype(np.float64)[np.argmax(x, axis=-1)]
+    chosen: Floats = arrays["action.table"].astype(np.float64)[np.argmax(x, axis=-1)]
+    return chosen
 
 
 ACTIVATIONS: Final[dict[str, Callable[[Floats], Floats]]] = {"tanh": np.tanh, "relu": _relu}
@@ -226,9 +227,11 @@ def _check(arrays: Arrays, head: str) -> None:
     for name, value in arrays.items():
         matrix = "weight" in name or name == "action.table"
         if value.ndim != (2 if matrix else 1) or value.size == 0:
-            raise ValueError(f"{name} must be a {'matrix' if matrix else 'vector'}, not {value.shape}")
+            raise ValueError(
+                f"{name} must be a {'matrix' if matrix else 'vector'}, not {value.shape}"
+            )
     first = "lstm.weight_input" if "lstm.bias" in arrays else "layer0.weight"
-    inputs, wanted = shapes[first][1], {}
+    inputs, wanted = shapes[first][1], dict[str, tuple[int, ...]]()
     if "observation.mean" in arrays:
         wanted |= {"observation.mean": (inputs,), "observation.scale": (inputs,)}
         if (arrays["observation.scale"] <= 0).any():

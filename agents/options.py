@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 import typer
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 __all__ = ["EnvOptions", "Settings", "main", "pairs"]
 
@@ -32,10 +33,8 @@ def pairs(options: Iterable[str] | None) -> dict[str, Any]:
         if not sign or not name:
             raise ValueError(f"{option!r} is not of the form NAME=VALUE")
         value = yaml.safe_load(text)
-        try:  # YAML takes 1e-3 for text
+        with contextlib.suppress(TypeError, ValueError):  # YAML takes 1e-3 for text
             value = float(value) if isinstance(value, str) else value
-        except ValueError:
-            pass
         table[name] = value
     return table
 

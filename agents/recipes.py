@@ -90,7 +90,7 @@ def read_recipe(agent: str, task: str, changes: Mapping[str, Any] | None = None)
     Raises:
         ValueError: if there are no hyper-parameters for the agent.
     """
-    import yaml
+    import yaml  # type: ignore[import-untyped]
 
     check_choice("agent", agent, sorted(path.stem for path in FOLDER.glob("*.yml")))
     tables = yaml.safe_load((FOLDER / f"{agent}.yml").read_text(encoding="utf-8"))

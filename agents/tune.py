@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from agents.options import EnvOptions, main, pairs
 from agents.registry import AGENTS, agent_module, library
@@ -111,9 +111,7 @@ def tune(
     """Tune an agent; interrupted, the same command goes on with the study."""
     resolve(task)
     folder = out or Path("results/tune") / f"{agent}-{task.removeprefix('retail_gym:')}"
-    study = tune_agent(
-        agent, task, trials, folder, steps=steps, seed=seed, env_kwargs=pairs(env)
-    )
+    study = tune_agent(agent, task, trials, folder, steps=steps, seed=seed, env_kwargs=pairs(env))
     from optuna.trial import FixedTrial
 
     typer.echo(f"# best of {len(study.trials)} trials: {study.best_value:.3f}")

@@ -102,7 +102,7 @@ def test_arrays_that_do_not_fit_are_refused(changes, message):
 
 
 def test_unknown_names_and_observations_are_refused():
-    with pytest.raises(ValueError, match="unknown head 'clipp'.*Did you mean 'clip'"):
+    with pytest.raises(ValueError, match=r"unknown head 'clipp'.*Did you mean 'clip'"):
         NumpyPolicy(linear(), "clipp")
     with pytest.raises(ValueError, match="unknown activation"):
         NumpyPolicy(linear(), "clip", "gelu")
@@ -118,18 +118,18 @@ def test_files_that_are_no_policies_are_refused(tmp_path):
     good = NumpyPolicy(linear(), "clip").save(tmp_path / "policy.npz").read_bytes()
     for name, content in (("cut", good[:-40]), ("text", b"hello"), ("empty", b"")):
         (tmp_path / f"{name}.npz").write_bytes(content)
-        with pytest.raises(ValueError, match="damaged or not an .npz"):
+        with pytest.raises(ValueError, match=r"damaged or not an .npz"):
             agents.load(tmp_path / f"{name}.npz")
     flipped = bytearray(good)
     flipped[len(good) // 3] ^= 0xFF
     (tmp_path / "flipped.npz").write_bytes(bytes(flipped))
-    with pytest.raises(ValueError, match="damaged|no usable policy|not a policy"):
+    with pytest.raises(ValueError, match=r"damaged|no usable policy|not a policy"):
         agents.load(tmp_path / "flipped.npz")
     np.savez(tmp_path / "other.npz", a=np.zeros(2))
     with pytest.raises(ValueError, match="not a policy of this project"):
         agents.load(tmp_path / "other.npz")
     np.savez(tmp_path / "objects.npz", header=np.array([{"a": 1}], dtype=object))
-    with pytest.raises(ValueError, match="damaged or not an .npz"):
+    with pytest.raises(ValueError, match=r"damaged or not an .npz"):
         agents.load(tmp_path / "objects.npz")
 
 

@@ -146,13 +146,13 @@ def test_killed_and_resumed_equals_unbroken(agent, tmp_path):
 
 
 def test_a_search_goes_on_where_it_stopped(tmp_path):
-    class Stop(Exception):
+    class StopError(Exception):
         pass
 
     def stop(steps, score):
-        raise Stop
+        raise StopError
 
-    with pytest.raises(Stop):  # after ten generations, before they are written
+    with pytest.raises(StopError):  # after ten generations, before they are written
         train("cma", tmp_path / "killed", steps=600, on_evaluation=stop)
     seen = []
     resumed = train(
