@@ -151,12 +151,18 @@ def markdown(card: Mapping[str, Any]) -> str:
         "* Files: `policy.npz` (plain arrays, runs in NumPy), `card.json` (this page as data, "
         "with every hyper-parameter).",
     ]
-    for title, score in card.get("scores", {}).items():
-        lines += ["", f"## {title}", "", "| policy | return | 95 % interval | normalised |"]
-        lines += ["|---|---|---|---|"]
+    if "scores" in card:
+        lines += [
+            "",
+            f"{card['test_episodes']} test episodes (seeds from 0), undiscounted return; normalised: "
+            "0 for uniformly random actions, 1 for the best known policy.",
+            "",
+            "| policy | return | 95 % interval | normalised |",
+            "|---|---|---|---|",
+        ]
         lines += [
             f"| {row['policy']} | {row['return']:.3f} | [{row['low']:.3f}, {row['high']:.3f}] | "
             f"{row['normalised']:.3f} |"
-            for row in score
+            for row in card["scores"]
         ]
     return "\n".join(lines) + "\n"

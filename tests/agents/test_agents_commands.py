@@ -13,7 +13,9 @@ import yaml
 
 import agents
 from agents import evaluate as evaluate_command
+from agents import publish as publish_command
 from agents import tune as tune_command
+from agents.card import markdown
 from agents.numpy_policy import NumpyPolicy
 from agents.options import main, pairs
 from agents.recipes import FOLDER, read_recipe, schedule
@@ -219,3 +221,69 @@ def test_tuning_goes_on_where_it_stopped(tmp_path):
     assert study.best_value == pytest.approx(card["validation_score"])
     assert card["hyperparameters"]["spread"] == best.params["spread"]
     assert len(tune_command.tune_agent("cma", "RetailSynth-v0", 1, tmp_path, **options).trials) == 3
+
+
+# trained models
+
+
+def test_publishing_a_run(call, tmp_path):
+    options = ("cma", "--steps", 100, *TINY, "--set", "form=static", "--out", tmp_path / "run")
+    assert call(train_app, *options)[0] == 0
+    out = tmp_path / "models"
+    status, said = call(publish_command.app, tmp_path / "run", "--out", out, "--episodes", 3)
+    assert status == 0, said
+    folder = out / "cma-RetailSynth-v0"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "README.md", "card.json", "policy.npz",
+    ]  # fmt: skip
+    assert agents.load(folder).digest == agents.load(tmp_path / "run").digest
+    card = json.loads((folder / "card.json").read_text())
+    kwargs = {"preset": "tiny", "horizon": 4}
+    policies = {"cma-RetailSynth-v0": agents.load(folder)}
+    assert card["scores"] == evaluate_command.score_table(
+        "RetailSynth-v0", policies, range(3), kwargs
+    )
+    page = (folder / "README.md").read_text()
+    mine = card["scores"][-1]
+    assert f"| cma-RetailSynth-v0 | {mine['return']:.3f} |" in page
+    assert card["command"] in page
+    (tmp_path / "run" / "card.json").write_text(
+        (tmp_path / "run" / "card.json").read_text().replace('"complete"', '"running"')
+    )
+    assert "not complete" in call(publish_command.app, tmp_path / "run", "--out", out)[1].err
+
+
+@pytest.mark.parametrize("name", agents.pretrained_names())
+def test_trained_models_come_along_and_need_no_torch(name):
+    code = (
+        "import sys\n"
+        "for heavy in ('torch', 'stable_baselines3', 'sb3_contrib', 'cmaes', 'yaml'):\n"
+        "    sys.modules[heavy] = None\n"
+        "import agents, numpy as np\n"
+        f"policy = agents.load_pretrained({name!r})\n"
+        "print(*policy(np.zeros(policy.inputs, dtype=np.float32), 1))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    depth, frequency = map(float, done.stdout.split())
+    assert 0.0 <= depth <= 0.5
+    assert 0.0 <= frequency <= 0.6
+    folder = ROOT / "agents" / "pretrained" / name
+    card = json.loads((folder / "card.json").read_text())
+    assert name == f"{card['agent']}-{card['task']}"
+    assert (folder / "README.md").read_text() == markdown(card)
+    scores = {row["policy"]: row["normalised"] for row in card["scores"]}
+    assert scores[name] > max(scores[policy] for policy in ("random", "I", "II", "III", "IV", "V"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", agents.pretrained_names())
+def test_scores_on_the_cards_are_what_the_models_earn(name):
+    card = json.loads((ROOT / "agents" / "pretrained" / name / "card.json").read_text())
+    policy = agents.load_pretrained(name)
+    rows = evaluate_command.score_table(
+        card["task"], {name: policy}, range(card["test_episodes"]), card["env"]
+    )
+    for row, expected in zip(rows, card["scores"], strict=True):
+        assert row["return"] == pytest.approx(expected["return"], rel=1e-9)
