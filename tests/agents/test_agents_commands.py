@@ -193,16 +193,27 @@ def test_evaluate_says_what_is_wrong(call, tmp_path):
     assert "observations of 7 numbers" in said.err
 
 
-@pytest.mark.parametrize(("missing", "agent"), [("stable_baselines3", "ppo"), ("cmaes", "cma")])
-def test_a_missing_library_is_named(missing, agent, tmp_path):
+def test_a_missing_library_is_named(tmp_path):
     code = (
-        f"import sys; sys.modules[{missing!r}] = None\n"
+        "import sys\n"
+        "for name in ('stable_baselines3', 'sb3_contrib', 'cmaes', 'optuna'):\n"
+        "    sys.modules[name] = None\n"
         "from agents.train import app, main\n"
-        f"main(lambda: app([{agent!r}, '--out', {str(tmp_path / 'run')!r}]))\n"
+        "from agents.tune import app as tune\n"
+        "for run in [lambda: tune(['cma', '--out', sys.argv[1]])] + [\n"
+        "    lambda agent=agent: app([agent, '--out', sys.argv[1]])\n"
+        "    for agent in ('ppo', 'tqc', 'cma')\n"
+        "]:\n"
+        "    try: main(run)\n"
+        "    except SystemExit as error: assert error.code == 2\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert 'pip install "retail-gym[agents]"' in done.stderr
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "run")],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    hint = ': pip install "retail-gym[agents]"'
+    missing = ("optuna", "stable_baselines3", "sb3_contrib", "cmaes")
+    assert done.stderr.splitlines() == [f"error: this needs {name}{hint}" for name in missing]
     assert not (tmp_path / "run").exists()
 
 

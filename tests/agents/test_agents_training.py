@@ -117,7 +117,9 @@ train(sys.argv[1], Path(sys.argv[2]))
 """
 
 
-@pytest.mark.parametrize("agent", ["ppo", "sac"])
+@pytest.mark.parametrize(
+    "agent", ["ppo", *(pytest.param(a, marks=pytest.mark.slow) for a in LIBRARY if a != "ppo")]
+)
 def test_killed_and_resumed_equals_unbroken(agent, tmp_path):
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", KILLED, agent, str(tmp_path / "killed")],
