@@ -16,7 +16,7 @@ from agents.tasks import BEST_KNOWN, resolve
 from retail_gym.evaluation import bootstrap_mean, evaluate
 from retail_gym.policies import SCENARIOS, Policy, UniformRandom, scenario
 
-__all__ = ["app", "score_table"]
+__all__ = ["app", "normalised", "score_table"]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -30,8 +30,8 @@ def score_table(
 ) -> list[dict[str, Any]]:
     """Policies beside random, I-V and the best known policy, on the same luck.
 
-    The normalised score is 0 for a uniformly random action every week and 1 for the best known
-    policy of the task, both measured on these seeds; without one, for the best of I-V.
+    The best known policy is that of the task as it is registered: with other arguments of the
+    environment the table has none.
 
     Args:
         task: id.
@@ -50,8 +50,9 @@ def score_table(
     weeks = int(kwargs.pop("horizon", 53))
     field: dict[str, Policy] = {"random": UniformRandom(segments)}
     field |= {name: scenario(name) for name in SCENARIOS}
-    if task.removeprefix("retail_gym:") in BEST_KNOWN:
-        field["best known"] = BEST_KNOWN[task.removeprefix("retail_gym:")]
+    name = task.removeprefix("retail_gym:")
+    if name in BEST_KNOWN and not env_kwargs:
+        field["best known"] = BEST_KNOWN[name]
     runs = evaluate(env_id, field | dict(policies), weeks, seeds, workers=workers, **kwargs)
     rows = []
     for (name,), part in runs.group_by("policy", maintain_order=True):
@@ -61,10 +62,18 @@ def score_table(
             key: float(part[key].to_numpy().mean()) for key in ("revenue", "margin", "retention")
         }
         rows.append(row)
-    means = {str(row["policy"]): float(row["return"]) for row in rows}
+    scores = normalised({str(row["policy"]): float(row["return"]) for row in rows})
+    return [row | {"normalised": scores[row["policy"]]} for row in rows]
+
+
+def normalised(means: Mapping[str, float]) -> dict[str, float]:
+    """Mean returns on a scale from 0, a uniformly random action every week, to 1, the best known.
+
+    Without a best known policy, 1 is the best of I-V.
+    """
     zero = means["random"]
     one = means.get("best known", max(means[name] for name in SCENARIOS))
-    return [row | {"normalised": (means[row["policy"]] - zero) / (one - zero)} for row in rows]
+    return {name: (value - zero) / (one - zero) for name, value in means.items()}
 
 
 @app.command()

@@ -22,7 +22,7 @@ from agents.recipes import FOLDER, read_recipe, schedule
 from agents.registry import AGENTS, agent_module
 from agents.tasks import BEST_KNOWN, TASKS, make_env, resolve
 from agents.train import app as train_app
-from retail_gym.policies import HighLow, scenario
+from retail_gym.policies import HighLow
 
 ROOT = Path(__file__).parents[2]
 TINY = ["--env", "preset=tiny", "--env", "horizon=4"]
@@ -128,7 +128,7 @@ def test_train_evaluate_resume(call, tmp_path, monkeypatch):
     assert str(folder) in said.out
     status, said = call(evaluate_command.app, folder, "--episodes", 3, "--json")
     rows = {row["policy"]: row for row in json.loads(said.out)}
-    assert list(rows) == ["random", "I", "II", "III", "IV", "V", "best known", "cma-2"]
+    assert list(rows) == ["random", "I", "II", "III", "IV", "V", "cma-2"]
     env = make_env("RetailSynthMargin-v0", {"preset": "tiny", "horizon": 4})
     returns = []
     for seed in range(3):
@@ -140,7 +140,9 @@ def test_train_evaluate_resume(call, tmp_path, monkeypatch):
             total += reward
         returns.append(total)
     assert rows["cma-2"]["return"] == pytest.approx(np.mean(returns))
-    assert (rows["random"]["normalised"], rows["best known"]["normalised"]) == (0.0, 1.0)
+    assert evaluate_command.normalised({name: row["return"] for name, row in rows.items()}) == {
+        name: row["normalised"] for name, row in rows.items()
+    }
     status, said = call(evaluate_command.app, folder, "--episodes", 2)
     assert "normalised" in said.out
     assert "RetailSynthMargin-v0" in said.out
@@ -151,17 +153,21 @@ def test_train_evaluate_resume(call, tmp_path, monkeypatch):
 
 
 def test_normalised_score_by_hand():
-    rows = evaluate_command.score_table(
-        "RetailSynth-v0", {"mine": scenario("V"), "same": HighLow(0.35, 0.6)}, range(3),
-        {"preset": "tiny", "horizon": 5},
-    )  # fmt: skip
-    mean = {row["policy"]: row["return"] for row in rows}
-    score = {row["policy"]: row["normalised"] for row in rows}
-    assert BEST_KNOWN["RetailSynth-v0"] == HighLow(0.35, 0.6)
-    assert score["same"] == score["best known"] == 1.0
-    by_hand = (mean["V"] - mean["random"]) / (mean["best known"] - mean["random"])
-    assert score["mine"] == score["V"] == pytest.approx(by_hand)
+    means = {"random": 2.0, "I": 1.0, "II": 1.5, "III": 5.0, "IV": 6.0, "V": 4.0, "mine": 7.0}
+    scores = evaluate_command.normalised(means)  # 1 is IV
+    assert scores == {
+        "random": 0.0, "I": -0.25, "II": -0.125, "III": 0.75, "IV": 1.0, "V": 0.5, "mine": 1.25,
+    }  # fmt: skip
+    scores = evaluate_command.normalised(means | {"best known": 12.0})
+    assert (scores["IV"], scores["mine"], scores["best known"]) == (0.4, 0.5, 1.0)
+
+
+def test_the_best_known_policy_belongs_to_the_task_as_registered():
+    seeds, kwargs = range(2), {"preset": "tiny", "horizon": 3}
+    rows = evaluate_command.score_table("RetailSynth-v0", {"x": HighLow(0, 0)}, seeds, kwargs)
+    assert "best known" not in {row["policy"] for row in rows}
     assert all(row["low"] <= row["return"] <= row["high"] for row in rows)
+    assert BEST_KNOWN.keys() == set(TASKS)
 
 
 @pytest.mark.parametrize(
