@@ -168,6 +168,7 @@ def test_the_best_known_policy_belongs_to_the_task_as_registered():
     assert "best known" not in {row["policy"] for row in rows}
     assert all(row["low"] <= row["return"] <= row["high"] for row in rows)
     assert BEST_KNOWN.keys() == set(TASKS)
+    assert {len(plan.steps) for plan in BEST_KNOWN.values()} == {53}
 
 
 @pytest.mark.parametrize(
