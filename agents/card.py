@@ -38,6 +38,7 @@ def new_card(
     steps: int,
     env: Mapping[str, Any],
     hyperparameters: Mapping[str, Any],
+    changes: Mapping[str, Any] | None = None,
     packages: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """What is known of a run before it starts.
@@ -48,13 +49,16 @@ def new_card(
         seed: of the training.
         steps: environment steps to take.
         env: arguments of the environment beyond the task's own.
-        hyperparameters: of the agent.
+        hyperparameters: of the agent, all of them.
+        changes: those that are not the recipe's.
         packages: whose versions matter, beside NumPy, Gymnasium and this one.
     """
     command = ["python", "-m", "agents.train", agent, "--task", task, "--seed", str(seed)]
     command += ["--steps", str(steps)]
-    for name, value in env.items():
-        command += ["--env", f"{name}={value}"]
+    for flag, table in (("--env", env), ("--set", changes or {})):
+        for name, value in table.items():
+            text = value if isinstance(value, str) else json.dumps(_plain(value))
+            command += [flag, f"{name}={text}"]
     versions = {"python": platform.python_version(), "retail-gym": version()}
     for name in ("numpy", "gymnasium", *packages):
         versions[name] = importlib.metadata.version(name)
@@ -75,8 +79,11 @@ def new_card(
 
 
 def _plain(value: Any) -> Any:
-    """An argument of the environment as JSON can hold it."""
-    return value if isinstance(value, str | int | float | bool | None) else repr(value)
+    """An argument as JSON can hold it."""
+    plain = to_plain(value)
+    return (
+        plain if isinstance(plain, str | int | float | bool | list | dict | None) else repr(value)
+    )
 
 
 def read_card(directory: Path) -> dict[str, Any]:

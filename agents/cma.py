@@ -99,7 +99,7 @@ def train(
     env = make_env(task, env_kwargs)
     card = new_card(
         "cma", task, seed=seed, steps=total, env=env_kwargs or {},
-        hyperparameters=recipe.table(), packages=("cmaes",),
+        hyperparameters=recipe.table(), changes=hyperparameters, packages=("cmaes",),
     )  # fmt: skip
     open_run(directory, card, resume)
     space: Any = env.action_space

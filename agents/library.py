@@ -132,7 +132,7 @@ def train_model(
     total = recipe.n_timesteps if steps is None else check_int("steps", steps, 1)
     card = new_card(
         algorithm.name, task, seed=seed, steps=total, env=env_kwargs or {},
-        hyperparameters=recipe.table(), packages=_PACKAGES,
+        hyperparameters=recipe.table(), changes=hyperparameters, packages=_PACKAGES,
     )  # fmt: skip
     open_run(directory, card, resume)
     log = directory / "tensorboard" if tensorboard else None

@@ -126,6 +126,13 @@ def test_train_evaluate_resume(call, tmp_path, monkeypatch):
     folder = Path("results/agents/RetailSynthMargin-v0/cma-2")
     assert status == 0, said
     assert str(folder) in said.out
+    command = json.loads((folder / "card.json").read_text())["command"]
+    assert (
+        command
+        == "python -m agents.train "
+        + " ".join(map(str, options)).replace("--steps 100 --seed 2", "--seed 2 --steps 100")
+        + " --set form=static"
+    )
     status, said = call(evaluate_command.app, folder, "--episodes", 3, "--json")
     rows = {row["policy"]: row for row in json.loads(said.out)}
     assert list(rows) == ["random", "I", "II", "III", "IV", "V", "cma-2"]
