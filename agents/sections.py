@@ -1,4 +1,8 @@
-"""The callback that cuts a run into sections: validate, save, seed afresh."""
+"""The callback that cuts a run into sections: validate, save, seed afresh.
+
+Beside the weights themselves their running mean over about one section is validated (Polyak &
+Juditsky 1992): the last updates of a noisy gradient wander around the optimum, their mean less.
+"""
 
 from __future__ import annotations
 
@@ -48,6 +52,8 @@ class Sections(BaseCallback):
         self.seconds = (0.0, 0.0)  # wall clock, CPU
         self._state: dict[str, Any] | None = None  # to go on from
         self._section = -1  # the number of the current one
+        self._average: dict[str, torch.Tensor] = {}  # of the weights
+        self._averaged = 0  # steps that are in it
 
     def resume(self, model: Any) -> int:
         """Read the checkpoint if there is one; the steps that are done."""
@@ -59,6 +65,7 @@ class Sections(BaseCallback):
         self.seconds = tuple(run["seconds"])
         weights = {name: value.numpy() for name, value in run["best"].items()}
         self.best = NumpyPolicy(weights, **run["best_form"])
+        self._average, self._averaged = run["average"], run["averaged"]
         restore(model, self._state)
         return int(model.num_timesteps)
 
@@ -67,6 +74,8 @@ class Sections(BaseCallback):
 
     def _on_rollout_start(self) -> None:
         section = self.num_timesteps // self.every
+        if self._state is None:
+            self._follow()
         if section == self._section:
             return
         if self._state is not None:  # again: starting the environments moved the statistics
@@ -76,6 +85,25 @@ class Sections(BaseCallback):
             self._validate()
         self._section = section
         self._begin()
+
+    def _follow(self) -> None:
+        """Let the mean of the weights follow them."""
+        share = min(1.0, (self.num_timesteps - self._averaged) / self.every)
+        for name, value in self.model.policy.state_dict().items():
+            if name not in self._average:
+                self._average[name] = value.clone()
+            elif value.is_floating_point():
+                self._average[name].lerp_(value, share)
+        self._averaged = self.num_timesteps
+
+    def _policies(self) -> tuple[NumpyPolicy, NumpyPolicy]:
+        """That of the weights and that of their mean."""
+        network = self.model.policy
+        own = {name: value.clone() for name, value in network.state_dict().items()}
+        network.load_state_dict(self._average)
+        mean = policy_of(self.model)
+        network.load_state_dict(own)
+        return policy_of(self.model), mean
 
     def _begin(self) -> None:
         """New episodes and new randomness, from the seed and the step alone."""
@@ -94,19 +122,29 @@ class Sections(BaseCallback):
 
     def _on_training_end(self) -> None:
         if not self.history or self.history[-1]["steps"] < self.num_timesteps:
+            self._follow()
             self._validate()
 
     def _validate(self) -> None:
-        policy = policy_of(self.model)
-        value = float(self.score(policy).mean())
-        if value > self.best_score:
-            self.best, self.best_score = policy, value
+        values = []
+        for policy in self._policies():
+            values.append(float(self.score(policy).mean()))
+            if values[-1] > self.best_score:
+                self.best, self.best_score = policy, values[-1]
+        value, of_mean = values
         now = (time.perf_counter(), time.process_time())
         wall, cpu = (s + b - a for s, a, b in zip(self.seconds, self._clock, now, strict=True))
         self.seconds, self._clock = (wall, cpu), now
         self.history.append(
-            {"steps": self.num_timesteps, "return": value, "wall_seconds": wall, "cpu_seconds": cpu}
+            {
+                "steps": self.num_timesteps,
+                "return": value,
+                "return_of_mean_weights": of_mean,
+                "wall_seconds": wall,
+                "cpu_seconds": cpu,
+            }
         )
+        self.logger.record("eval/mean_reward_of_mean_weights", of_mean)
         self.logger.record("eval/mean_reward", value)
         self.logger.record("eval/best_mean_reward", self.best_score)
         self.logger.dump(self.num_timesteps)
@@ -116,7 +154,9 @@ class Sections(BaseCallback):
             "seconds": list(self.seconds),
             "best": {name: torch.as_tensor(value) for name, value in self.best.arrays.items()},
             "best_form": self.best.form,
+            "average": self._average,
+            "averaged": self._averaged,
         }
         write_checkpoint(self.path, snapshot(self.model) | {"run": run})
         if self.on_evaluation is not None:
-            self.on_evaluation(self.num_timesteps, value)
+            self.on_evaluation(self.num_timesteps, max(values))
