@@ -227,11 +227,15 @@ def _searched(
 
 
 def _fingerprint(world: World) -> str:
-    """16 digits that depend on every number of a store, and on neither its name nor its seed."""
+    """16 digits that depend on the numbers of a store, and on neither its name nor its seed.
+
+    Of coefficients per customer and product, those of the first hundred customers.
+    """
     digest = hashlib.sha256()
     apart = ("name", "seed", "stored_reward_scale")
     own = [getattr(world, item.name) for item in fields(world) if item.name not in apart]
-    for value in (*own, *vars(world.cap_reference).values(), world.reward_scale):
+    pairs = vars(world.coefficients.rows(np.arange(min(world.n_customers, 100)))).values()
+    for value in (*own, *pairs, *vars(world.cap_reference).values(), world.reward_scale):
         if isinstance(value, np.ndarray):
             digest.update(np.ascontiguousarray(value).tobytes())
         elif isinstance(value, str | float | int):
