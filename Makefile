@@ -17,7 +17,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 .PHONY: help venv install demo test test-slow lint format bench clean clean-cache
 
 help:
-	@echo "make demo       compare the pricing policies I-V; pictures and tables in results/demo"
+	@echo "make demo       compare policies I-V and a trained agent; pictures and tables in results/demo"
 	@echo "make test       the test suite (test-slow: the slow tests)"
 	@echo "make lint       ruff, mypy, codespell (format: let ruff rewrite)"
 	@echo "make bench      throughput, memory and start-up as JSON in results/bench.json"
@@ -45,7 +45,8 @@ venv: $(MADE)
 install: $(DEV)
 
 demo: $(CORE)
-	$(BIN)/python -m experiments.scenarios --seeds 2 --worlds 1 --out results/demo
+	$(BIN)/python -m experiments.scenarios --seeds 2 --worlds 1 --out results/demo \
+		--agent ppo-RetailSynth-v0
 
 test: $(DEV)
 	$(BIN)/python -m pytest -n $(WORKERS)

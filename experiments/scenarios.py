@@ -3,22 +3,26 @@
 ``python -m experiments.scenarios`` runs worlds 10-19 (the store was fitted on 0-4) with 20 luck
 seeds each and writes ``scenarios.json``, ``scenarios.csv`` and ``figure_8.png``. It is the
 command ``retail-gym scenarios`` with a folder to write to; interrupted, it goes on where it
-stopped.
+stopped. ``--agent NAME`` shows a pretrained agent beside them (repeatable; needs no torch).
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 
+from agents import load_pretrained
 from retail_gym.cli import app, main
 
 
 def run() -> None:
     """Run the study from the command line."""
-    arguments = sys.argv[1:]
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--agent", action="append", default=[])
+    own, arguments = parser.parse_known_args()
+    agents = {name: load_pretrained(name) for name in own.agent}
     if not any(a == "--out" or a.startswith("--out=") for a in arguments):
         arguments += ["--out", "results/scenarios"]
-    app(["scenarios", *arguments])
+    app(["scenarios", *arguments], obj=agents)
 
 
 if __name__ == "__main__":

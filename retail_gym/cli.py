@@ -41,6 +41,7 @@ def _table(rows: list[list[str]], head: list[str]) -> None:
 
 @app.command()
 def scenarios(
+    context: typer.Context,
     preset: Annotated[str, typer.Option(help="Preset, .toml or .npz file.")] = "scenario",
     worlds: Annotated[int, typer.Option(min=1, help="Number of worlds.")] = 10,
     first_world: Annotated[int, typer.Option(min=0, help="Seed of the first world.")] = 10,
@@ -53,6 +54,7 @@ def scenarios(
     as_json: AsJson = False,
 ) -> None:
     """Compare the paper's policies I-V and put Figure 8(a) beside them."""
+    # A caller may hand over more policies: app([...], obj={name: policy}).
     from retail_gym.evaluation import scenarios as study
     from retail_gym.plotting import plot_scenarios
 
@@ -66,6 +68,7 @@ def scenarios(
         workers=workers,
         progress=True,
         cache=None if out is None else out / "runs",
+        beside=context.obj,
     )
     table = comparison.table()
     errors = comparison.errors()
@@ -83,18 +86,18 @@ def scenarios(
     if as_json:
         typer.echo(json.dumps(summary, indent=2))
     else:
-        published = table.filter(table["published"].is_not_null())
+        shown = table.filter(table["metric"].is_in([*study.FIGURE_8.values()]))
         _table(
             [
                 [
                     row["policy"],
                     row["metric"],
                     f"{row['ours']:.4g}",
-                    f"{row['published']:.4g}",
-                    f"{row['difference']:+.1%}",
+                    "" if row["published"] is None else f"{row['published']:.4g}",
+                    "" if row["published"] is None else f"{row['difference']:+.1%}",
                     f"[{row['low']:.4g}, {row['high']:.4g}]",
                 ]
-                for row in published.iter_rows(named=True)
+                for row in shown.iter_rows(named=True)
             ],
             ["policy", "figure", "ours", "published", "difference", "95 % interval"],
         )

@@ -60,10 +60,8 @@ def _save(figure: Figure, path: Path) -> Path:
 def _bars(
     axis: Any, table: pl.DataFrame, metric: str, offset: float, width: float, **kw: Any
 ) -> None:
-    rows = {row["policy"]: row for row in table.iter_rows(named=True) if row["metric"] == metric}
-    mean = np.array([rows[p]["ours"] for p in SCENARIOS])
-    low = np.array([rows[p]["low"] for p in SCENARIOS])
-    high = np.array([rows[p]["high"] for p in SCENARIOS])
+    rows = [row for row in table.iter_rows(named=True) if row["metric"] == metric]
+    mean, low, high = (np.array([row[key] for row in rows]) for key in ("ours", "low", "high"))
     axis.bar(
         np.arange(len(mean)) + offset,
         mean,
@@ -72,6 +70,11 @@ def _bars(
         error_kw={"lw": 0.8, "capsize": 1.5},
         **kw,
     )
+
+
+def _wrapped(name: str) -> str:
+    """A long name in lines that fit under a bar."""
+    return name.replace("-", "-\n", 1) if len(name) > 5 else name
 
 
 def plot_scenarios(comparison: Comparison, path: Path) -> Path:
@@ -86,7 +89,8 @@ def plot_scenarios(comparison: Comparison, path: Path) -> Path:
     if set(comparison.runs["segment"]) != {0, 1, 2, 3}:
         raise ValueError("the picture needs a comparison with three segments reported")
     segments = [comparison.table(s) for s in (1, 2, 3)]
-    ticks = np.arange(len(SCENARIOS))
+    names = comparison.policies()
+    ticks = np.arange(len(names))
     for column, metric in enumerate(FIGURE_8.values()):
         top, bottom = axes[0, column], axes[1, column]
         rows = {
@@ -94,15 +98,14 @@ def plot_scenarios(comparison: Comparison, path: Path) -> Path:
             for r in everybody.iter_rows(named=True)
             if r["metric"] == metric
         }
-        top.bar(
-            ticks - 0.2, [rows[p] for p in SCENARIOS], 0.38, color=_PUBLISHED, label="published"
-        )
+        published = [rows[p] for p in SCENARIOS]
+        top.bar(ticks[: len(published)] - 0.2, published, 0.38, color=_PUBLISHED, label="published")
         _bars(top, everybody, metric, 0.2, 0.38, color=_OURS, label="ours, 95 % interval")
         top.set_title(_TITLES[metric], fontsize=10)
         for s, table in enumerate(segments):
             _bars(bottom, table, metric, 0.26 * (s - 1), 0.25, color=_SHADES[s], label=_SEGMENTS[s])
         for axis in (top, bottom):
-            axis.set_xticks(ticks, list(SCENARIOS))
+            axis.set_xticks(ticks, [_wrapped(name) for name in names])
             axis.tick_params(labelsize=8)
             axis.spines[["top", "right"]].set_visible(False)
     axes[0, 0].set_ylabel("all customers")
@@ -110,7 +113,8 @@ def plot_scenarios(comparison: Comparison, path: Path) -> Path:
     for axis in axes[:, 0]:
         axis.set_ylim(top=1.3 * axis.get_ylim()[1])  # room for the legend
         axis.legend(fontsize=7, frameon=False, loc="upper left", ncols=1)
-    figure.suptitle("Policies I-V (paper, Figure 8a)", fontsize=11)
+    others = "".join(f" and {name}" for name in names if name not in SCENARIOS)
+    figure.suptitle(f"Policies I-V (paper, Figure 8a){others}", fontsize=11)
     return _save(figure, path)
 
 

@@ -72,6 +72,25 @@ def test_scenarios_writes_where_it_is_told(form, call, tmp_path, monkeypatch) ->
     assert os.listdir(tmp_path) == ["mine"]
 
 
+def test_scenarios_show_an_agent_beside_the_paper(call, tmp_path, monkeypatch, capsys) -> None:
+    mine = HighLow(0.35, 0.6)
+    monkeypatch.setattr(scenarios, "load_pretrained", {"mine-v0": mine}.__getitem__)
+    plain, beside = tmp_path / "plain", tmp_path / "beside"
+    call(lambda: leave(scenarios.run), *OPTIONS, "--out", plain)
+    said = call(lambda: leave(scenarios.run), *OPTIONS, "--agent", "mine-v0", "--out", beside)
+    tables = [json.loads((folder / "scenarios.json").read_text()) for folder in (plain, beside)]
+    assert tables[0]["table"] == [r for r in tables[1]["table"] if r["policy"] != "mine-v0"]
+    rows = {r["metric"]: r for r in tables[1]["table"] if r["policy"] == "mine-v0"}
+    expected = simulate("tiny", mine, 3, 0, world_seed=10).metrics
+    assert rows["revenue"]["ours"] == pytest.approx(expected["revenue"])
+    assert rows["revenue"]["published"] is None
+    assert said.count("mine-v0") == 5
+    pictures = [imread(folder / "figure_8.png") for folder in (plain, beside)]
+    assert not np.array_equal(*pictures)
+    with pytest.raises(ValueError, match="V is a name of the paper's policies"):
+        compare_scenarios("tiny", [0], [0], weeks=2, beside={"V": mine})
+
+
 # elasticities
 
 

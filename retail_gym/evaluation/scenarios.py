@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -16,6 +16,7 @@ from retail_gym.config import atomic_write, stable_hash
 from retail_gym.evaluation.metrics import METRICS
 from retail_gym.evaluation.rollout import Job, run_jobs
 from retail_gym.evaluation.statistics import bootstrap_mean
+from retail_gym.policies.base import Policy
 from retail_gym.policies.high_low import SCENARIOS, scenario
 from retail_gym.world.presets import load_config
 from retail_gym.world.storage import config_to_json
@@ -159,9 +160,10 @@ def compare_scenarios(
     workers: int | None = 1,
     progress: bool = False,
     cache: Path | None = None,
+    beside: Mapping[str, Policy] | None = None,
     **env_kwargs: Any,
 ) -> Comparison:
-    """Run policies I-V over worlds and luck seeds.
+    """Run policies I-V, and others beside them, over worlds and luck seeds.
 
     Args:
         preset: a preset's name or a path.
@@ -173,6 +175,7 @@ def compare_scenarios(
         progress: show a progress bar.
         cache: folder in which each finished world is kept, so that an interrupted run goes on
             where it stopped.
+        beside: name -> further policy, for figures that nobody has published.
         **env_kwargs: further arguments of the environment.
 
     Returns:
@@ -186,20 +189,24 @@ def compare_scenarios(
     stores = list(worlds)
     if not luck or not stores:
         raise ValueError("a comparison needs at least one world and one seed")
+    field: dict[str, Policy] = {name: scenario(name) for name in SCENARIOS}
+    if twice := field.keys() & (beside or {}).keys():
+        raise ValueError(f"{', '.join(twice)} is a name of the paper's policies: choose another")
+    field |= beside or {}
     store, frames = _fingerprint(preset), []
     for world in stores:
         kept = None
         if cache is not None:
-            spec = [store, world, luck, weeks, segments, repr(env_kwargs), SCENARIOS]
+            spec = [store, world, luck, weeks, segments, repr(env_kwargs), repr(field)]
             kept = cache / f"world-{world}-{stable_hash([__version__, *spec])}.parquet"
         if kept is not None and kept.exists():
             frames.append(pl.read_parquet(kept))
             continue
         kwargs = (("world_seed", world), *env_kwargs.items())
         jobs = [
-            Job(preset, kwargs, name, scenario(name), seed, weeks, segments)
+            Job(preset, kwargs, name, policy, seed, weeks, segments)
             for seed in luck
-            for name in SCENARIOS
+            for name, policy in field.items()
         ]
         rows = run_jobs(jobs, workers, f"world {world}" if progress else None)
         frame = pl.DataFrame([{"world": world, **row} for run in rows for row in run])

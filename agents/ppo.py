@@ -1,0 +1,35 @@
+"""Proximal policy optimisation (Schulman et al. 2017); Gaussian actions clipped to the box."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from agents.library import Algorithm, load, train_model
+from retail_gym.policies import Policy
+
+__all__ = ["ALGORITHM", "load", "search_space", "train"]
+
+ALGORITHM: Final = Algorithm("ppo", "stable_baselines3", "PPO")
+
+
+def train(
+    task: str, *, seed: int = 0, steps: int | None = None, directory: Path, **options: Any
+) -> Policy:
+    """Train PPO on a task; see :func:`agents.library.train_model` for the options."""
+    return train_model(ALGORITHM, task, seed=seed, steps=steps, directory=directory, **options)
+
+
+def search_space(trial: Any) -> dict[str, Any]:
+    """Hyper-parameters to tune, drawn by an Optuna trial."""
+    return {
+        "learning_rate": trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True),
+        "gamma": 1.0 - trial.suggest_float("one_minus_gamma", 0.005, 0.3, log=True),
+        "gae_lambda": trial.suggest_float("gae_lambda", 0.8, 1.0),
+        "n_epochs": trial.suggest_categorical("n_epochs", [4, 8, 16]),
+        "ent_coef": trial.suggest_float("ent_coef", 1e-5, 1e-2, log=True),
+        "policy_kwargs": {
+            "net_arch": [trial.suggest_categorical("width", [8, 16, 32, 64])] * 2,
+            "log_std_init": trial.suggest_float("log_std_init", -2.0, 0.0),
+        },
+    }

@@ -1,0 +1,82 @@
+"""``python -m agents.publish RUN...``: put trained models below ``agents/pretrained/``.
+
+A model is ``policy.npz``, ``card.json`` and a page made of the card. Models of one task are
+scored together, on the test seeds 0-99, beside random, policies I-V and the best known one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agents.card import POLICY, markdown, read_card, write_card
+from agents.evaluate import score_table
+from agents.loading import PRETRAINED
+from agents.numpy_policy import NumpyPolicy
+from agents.options import main
+from retail_gym.config import atomic_write
+
+__all__ = ["app", "publish"]
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+def publish(
+    runs: Iterable[Path], out: Path = PRETRAINED, episodes: int = 100, workers: int | None = 1
+) -> list[Path]:
+    """Copy the policies of finished runs and write their cards, with scores.
+
+    Args:
+        runs: folders of runs.
+        out: where the models go, each below ``AGENT-TASK``.
+        episodes: test episodes.
+        workers: processes.
+
+    Returns:
+        The folders written.
+
+    Raises:
+        ValueError: for a run that is not complete.
+    """
+    groups: dict[str, dict[str, tuple[Path, dict[str, object]]]] = {}
+    for run in runs:
+        card = read_card(run)
+        if card.get("status") != "complete":
+            raise ValueError(f"{run} is not complete: go on with it by --resume")
+        name = f"{card['agent']}-{card['task']}"
+        groups.setdefault(f"{card['task']} {card['env']}", {})[name] = (run, card)
+    written = []
+    for group in groups.values():
+        policies = {name: NumpyPolicy.load(run / POLICY) for name, (run, _) in group.items()}
+        _, first = next(iter(group.values()))
+        env, task = first["env"], str(first["task"])
+        assert isinstance(env, dict)
+        rows = score_table(task, policies, range(episodes), env, workers)
+        for name, policy in policies.items():
+            mine = [row for row in rows if row["policy"] == name or row["policy"] not in policies]
+            card = group[name][1] | {"scores": mine, "test_episodes": episodes}
+            write_card(out / name, card)
+            policy.save(out / name / POLICY)
+            with atomic_write(out / name / "README.md") as stream:
+                stream.write(markdown(card).encode())
+            written.append(out / name)
+    return written
+
+
+@app.command()
+def publish_runs(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of finished runs.")],
+    out: Annotated[Path, typer.Option(help="Where the models go.")] = PRETRAINED,
+    episodes: Annotated[int, typer.Option(min=2, help="Test episodes.")] = 100,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes.")] = 1,
+) -> None:
+    """Put trained models below agents/pretrained, with their scores."""
+    for folder in publish(runs, out, episodes, workers):
+        typer.echo(f"{folder}")
+
+
+if __name__ == "__main__":
+    main(app)

@@ -1,0 +1,223 @@
+"""Every agent learns a little, is saved, and comes back as it was; a killed run goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import agents
+from agents.card import read_card
+from agents.numpy_policy import NumpyPolicy
+from agents.registry import agent_module
+from agents.tasks import VALIDATION, make_env, validate
+from retail_gym.policies import UniformRandom
+
+pytest.importorskip("stable_baselines3")
+pytest.importorskip("sb3_contrib")
+pytest.importorskip("cmaes")
+
+TASK = "RetailSynth-v0"
+TINY = {"preset": "tiny", "horizon": 6}
+SMALL_NETS = {
+    "ppo": {"n_steps": 12, "batch_size": 24, "n_epochs": 2, "n_envs": 4},
+    "recurrent_ppo": {"n_steps": 12, "batch_size": 24, "n_epochs": 2, "n_envs": 4},
+    "sac": {"learning_starts": 24, "batch_size": 16, "gradient_steps": 1, "n_envs": 4},
+    "tqc": {"learning_starts": 24, "batch_size": 16, "gradient_steps": 1, "n_envs": 4},
+    "dqn": {"learning_starts": 24, "batch_size": 16, "gradient_steps": 1, "n_envs": 4},
+    "cma": {"population": 4, "form": "static"},
+}
+LIBRARY = [name for name in SMALL_NETS if name != "cma"]
+
+
+def train(agent, directory, steps=240, **options):
+    settings = {"seed": 3, "env_kwargs": TINY, "hyperparameters": SMALL_NETS[agent]} | options
+    if agent in LIBRARY:
+        settings = {"tensorboard": False, "threads": 1} | settings
+    return agent_module(agent).train(TASK, steps=steps, directory=directory, **settings)
+
+
+def actions(policy, seed=0):
+    """What a policy does in an episode of what a random policy sees."""
+    env, driver = make_env(TASK, TINY), UniformRandom()
+    observation, _ = env.reset(seed=seed)
+    driver.reset(seed)
+    policy.reset(seed)
+    chosen = []
+    for week in range(1, env.horizon + 1):
+        chosen.append(policy(observation, week))
+        observation, *_ = env.step(driver(observation, week))
+    return np.array(chosen)
+
+
+@pytest.fixture(scope="module", params=sorted(SMALL_NETS))
+def run(request, tmp_path_factory):
+    """A short run of each agent: its name, folder and the policy that training returned."""
+    folder = tmp_path_factory.mktemp(request.param)
+    return request.param, folder, train(request.param, folder)
+
+
+def test_trains_and_comes_back_the_same(run):
+    agent, folder, policy = run
+    chosen = actions(policy)
+    assert np.array_equal(chosen, actions(agents.load(folder)))
+    space = make_env(TASK, TINY).action_space
+    assert chosen.shape == (6, 2)
+    assert all(space.contains(action) for action in chosen)
+    card = read_card(folder)
+    assert (card["agent"], card["task"], card["seed"], card["steps"]) == (agent, TASK, 3, 240)
+    assert card["status"] == "complete"
+    assert card["versions"].keys() >= {"python", "retail-gym", "numpy", "gymnasium"}
+    assert card["validation_score"] == pytest.approx(validate(make_env(TASK, TINY), policy).mean())
+
+
+def test_numpy_does_what_torch_does(run):
+    """The last model in torch, read back from stable-baselines3's file, and its arrays."""
+    agent, folder, _ = run
+    if agent not in LIBRARY:
+        pytest.skip("no torch in it")
+    with pytest.raises(ValueError, match="trust=True"):
+        agents.load(folder / "model.zip")
+    model = agents.load(folder / "model.zip", trust=True)
+    arrays = agents.load(folder / "last.npz")
+    for seed in range(5):
+        expected = actions(model, seed)
+        assert np.abs(actions(arrays, seed) - expected).max() < 1e-5
+    if agent != "dqn":  # nor is the comparison one of constants
+        assert np.ptp(expected, axis=0).max() > 1e-4
+
+
+def test_another_seed_is_another_policy(run, tmp_path):
+    agent, _, policy = run
+    if agent not in ("ppo", "cma"):
+        pytest.skip("one of each kind is enough")
+    assert not np.array_equal(actions(train(agent, tmp_path, seed=4)), actions(policy))
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from agents import sections
+from tests.agents.test_agents_training import train
+
+write, count = sections.write_checkpoint, [0]
+def write_and_die(path, state):
+    write(path, state)
+    count[0] += 1
+    if count[0] == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+sections.write_checkpoint = write_and_die
+train(sys.argv[1], Path(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize(
+    "agent", ["ppo", *(pytest.param(a, marks=pytest.mark.slow) for a in LIBRARY if a != "ppo")]
+)
+def test_killed_and_resumed_equals_unbroken(agent, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", KILLED, agent, str(tmp_path / "killed")],
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"PYTHONPATH": "."},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert read_card(tmp_path / "killed")["status"] == "running"
+    assert not (tmp_path / "killed" / "policy.npz").exists()
+    with pytest.raises(FileExistsError, match="--resume"):
+        train(agent, tmp_path / "killed")
+    unbroken = train(agent, tmp_path / "unbroken")
+    resumed = train(agent, tmp_path / "killed", resume=True)
+    assert resumed.digest == unbroken.digest
+    last = [NumpyPolicy.load(tmp_path / run / "last.npz") for run in ("killed", "unbroken")]
+    assert last[0].digest == last[1].digest
+    cards = [read_card(tmp_path / run) for run in ("killed", "unbroken")]
+    for card in cards:
+        del card["wall_seconds"], card["cpu_seconds"]
+        card["evaluations"] = [(row["steps"], row["return"]) for row in card["evaluations"]]
+    assert cards[0] == cards[1]
+    assert len(cards[0]["evaluations"]) >= 5
+
+
+def test_a_search_goes_on_where_it_stopped(tmp_path):
+    class StopError(Exception):
+        pass
+
+    def stop(steps, score):
+        raise StopError
+
+    with pytest.raises(StopError):  # after ten generations, before they are written
+        train("cma", tmp_path / "killed", steps=600, on_evaluation=stop)
+    seen = []
+    resumed = train(
+        "cma", tmp_path / "killed", steps=600, resume=True,
+        on_evaluation=lambda steps, score: seen.append(steps),
+    )  # fmt: skip
+    assert seen == [240, 480, 600]
+    assert resumed.digest == train("cma", tmp_path / "unbroken", steps=600).digest
+
+
+def test_resume_refuses_another_run_and_goes_on_for_longer(tmp_path):
+    train("ppo", tmp_path)
+    with pytest.raises(ValueError, match="its seed is 3, not 5"):
+        train("ppo", tmp_path, resume=True, seed=5)
+    with pytest.raises(ValueError, match="its agent is 'ppo', not 'sac'"):
+        train("sac", tmp_path, resume=True)
+    with pytest.raises(ValueError, match="its hyperparameters"):
+        train("ppo", tmp_path, resume=True, hyperparameters=SMALL_NETS["ppo"] | {"gamma": 0.5})
+    train("ppo", tmp_path, resume=True, steps=480)
+    card = read_card(tmp_path)
+    assert card["steps_taken"] == 480
+    assert [row["steps"] for row in card["evaluations"]][-1] == 480
+    (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(ValueError, match="damaged or no checkpoint"):
+        train("ppo", tmp_path, resume=True, steps=960)
+    (tmp_path / "card.json").write_text("{")
+    with pytest.raises(ValueError, match="damaged"):
+        agents.load(tmp_path)
+
+
+def test_seeds_of_training_validation_and_test_are_disjoint():
+    from agents.tasks import training_seed
+
+    training = {training_seed(seed, step) for seed in range(20) for step in range(0, 10**5, 424)}
+    assert min(training) >= 10**9 > max(VALIDATION)
+    assert max(training) + 64 < 2**31
+    assert min(VALIDATION) >= 2 * 10**6
+    assert len(training) > 0.999 * 20 * 236
+
+
+def test_events_are_written_for_tensorboard(tmp_path):
+    pytest.importorskip("tensorboard")
+    train("ppo", tmp_path, tensorboard=True)
+    (events,) = (tmp_path / "tensorboard").iterdir()
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    log = EventAccumulator(str(events)).Reload()
+    assert {"eval/mean_reward", "rollout/ep_rew_mean", "train/loss"} <= set(log.Tags()["scalars"])
+    shown = {e.step: e.value for e in log.Scalars("eval/mean_reward")}
+    card = json.loads((tmp_path / "card.json").read_text())
+    assert shown == pytest.approx({row["steps"]: row["return"] for row in card["evaluations"]})
+
+
+@pytest.mark.slow
+def test_ppo_improves_over_random(tmp_path):
+    """Fixed seeds, the small store: well above random and above what it began with."""
+    env_kwargs = {"preset": "small", "horizon": 26}
+    env = make_env(TASK, env_kwargs)
+    random = validate(env, UniformRandom())
+    policy = agent_module("ppo").train(
+        TASK, seed=0, steps=20_000, directory=tmp_path, env_kwargs=env_kwargs, threads=1,
+        hyperparameters={"n_steps": 52, "batch_size": 104},
+    )  # fmt: skip
+    learned = validate(env, policy)
+    assert (learned > random).all()
+    assert learned.mean() > 1.2 * random.mean()
