@@ -16,6 +16,7 @@ __all__ = ["AGENTS", "agent_module", "library"]
 
 #: name -> module.
 AGENTS: Final[dict[str, str]] = {
+    "bayes_adaptive": "agents.bayes_adaptive",
     "cma": "agents.cma",
     "dqn": "agents.dqn",
     "ppo": "agents.ppo",

@@ -121,7 +121,7 @@ def make_vec_env(
         num_envs=n_envs,
         vectorization_mode="vector_entry_point",
         autoreset_mode=AutoresetMode.SAME_STEP,
-        threads=threads,
+        **({} if threads is None else {"threads": threads}),  # not every vector has them
         **(kwargs | dict(env_kwargs or {})),
     )
     return VecMonitor(RetailVecEnv(vector.unwrapped, rescale))
