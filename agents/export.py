@@ -39,16 +39,19 @@ def observation_arrays(env: Any) -> tuple[Arrays, float]:
     return {"observation.mean": rms.mean.copy(), "observation.scale": scale}, env.clip_obs
 
 
-def natural_units(env: Any) -> Arrays:
-    """What an action means: the box in natural units, or the table of a discrete agent."""
-    from agents.grid import GridActions
+def natural_units(env: Any) -> tuple[Arrays, float]:
+    """What an action means: the table of a discrete agent, or the box and how it is stretched."""
+    from agents.actions import GridActions, StretchedActions
 
+    stretch = 1.0
     while hasattr(env, "venv"):
         if isinstance(env, GridActions):
-            return {"action.table": env.table.copy()}
+            return {"action.table": env.table.copy()}, stretch
+        if isinstance(env, StretchedActions):
+            stretch = env.stretch
         env = env.venv
     space = env.vector.single_action_space
-    return {"action.low": space.low.copy(), "action.high": space.high.copy()}
+    return {"action.low": space.low.copy(), "action.high": space.high.copy()}, stretch
 
 
 def policy_of(model: Any) -> NumpyPolicy:
@@ -63,7 +66,7 @@ def policy_of(model: Any) -> NumpyPolicy:
     from torch import nn
 
     policy = model.policy
-    arrays = natural_units(model.env)
+    arrays, stretch = natural_units(model.env)
     statistics, clip = observation_arrays(model.env)
     arrays |= statistics
     if hasattr(policy, "q_net"):  # DQN
@@ -87,4 +90,5 @@ def policy_of(model: Any) -> NumpyPolicy:
     strange = kinds - {nn.Sequential, nn.Linear, nn.ReLU, nn.Tanh}
     if strange or (relu and nn.Tanh in kinds):
         raise ValueError(f"layers {sorted(k.__name__ for k in kinds)} cannot be exported")
-    return NumpyPolicy(arrays | _dense(modules), head, "relu" if relu else "tanh", min(clip, 1e9))
+    activation = "relu" if relu else "tanh"
+    return NumpyPolicy(arrays | _dense(modules), head, activation, min(clip, 1e9), stretch)

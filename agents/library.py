@@ -67,12 +67,14 @@ def build_model(
     kind = algorithm.load_class()
     from stable_baselines3.common.vec_env import VecNormalize
 
+    from agents.actions import GridActions, StretchedActions
+
     rescale = not algorithm.grid
     env = make_vec_env(task, recipe.n_envs, env_kwargs, rescale=rescale, threads=threads)
     if algorithm.grid:
-        from agents.grid import GridActions
-
         env = GridActions(env)
+    elif recipe.stretch > 1.0:
+        env = StretchedActions(env, recipe.stretch)
     settings = recipe.arguments()
     if recipe.normalize:
         gamma = settings.get("gamma", 0.99)

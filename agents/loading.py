@@ -52,7 +52,8 @@ class LibraryPolicy:
         if "action.table" in arrays:
             return np.asarray(arrays["action.table"][int(action)], dtype=np.float32)
         low, high = arrays["action.low"], arrays["action.high"]
-        natural = np.clip(low + 0.5 * (action + 1.0) * (high - low), low, high)
+        unit = self._numpy.stretch * action
+        natural = np.clip(low + 0.5 * (unit + 1.0) * (high - low), low, high)
         return np.asarray(natural, dtype=np.float32)
 
 

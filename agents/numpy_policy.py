@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from retail_gym.config import atomic_write, check_choice
+from retail_gym.config import atomic_write, check_choice, check_finite
 from retail_gym.world.storage import read_arrays
 
 Floats = NDArray[np.float64]
@@ -42,22 +42,22 @@ def _box(unit: Floats, arrays: Arrays) -> Floats:
     return np.clip(low + 0.5 * (unit + 1.0) * (high - low), low, high)
 
 
-def _clip(x: Floats, arrays: Arrays) -> Floats:
-    return _box(np.clip(x, -1.0, 1.0), arrays)
+def _clip(x: Floats, arrays: Arrays, stretch: float) -> Floats:
+    return _box(stretch * np.clip(x, -1.0, 1.0), arrays)
 
 
-def _squash(x: Floats, arrays: Arrays) -> Floats:
-    return _box(np.tanh(x), arrays)
+def _squash(x: Floats, arrays: Arrays, stretch: float) -> Floats:
+    return _box(stretch * np.tanh(x), arrays)
 
 
-def _choose(x: Floats, arrays: Arrays) -> Floats:
+def _choose(x: Floats, arrays: Arrays, stretch: float) -> Floats:
     chosen: Floats = arrays["action.table"].astype(np.float64)[np.argmax(x, axis=-1)]
     return chosen
 
 
 ACTIVATIONS: Final[dict[str, Callable[[Floats], Floats]]] = {"tanh": np.tanh, "relu": _relu}
 #: What becomes of the last layer: clipped or tanh-squashed to the box, or the best of a table.
-HEADS: Final[dict[str, Callable[[Floats, Arrays], Floats]]] = {
+HEADS: Final[dict[str, Callable[[Floats, Arrays, float], Floats]]] = {
     "clip": _clip,
     "squash": _squash,
     "choose": _choose,
@@ -77,6 +77,7 @@ class NumpyPolicy:
         head: a name of :data:`HEADS`.
         activation: between layers, a name of :data:`ACTIVATIONS`.
         clip_observation: normalised observations are clipped to +- this.
+        stretch: by how much [-1, 1] reaches beyond the box, whose bounds are then easy to hit.
 
     Raises:
         ValueError: for an unknown name, or arrays that are missing, do not fit or are not finite.
@@ -88,12 +89,14 @@ class NumpyPolicy:
         head: str,
         activation: str = "tanh",
         clip_observation: float = 10.0,
+        stretch: float = 1.0,
     ) -> None:
         check_choice("head", head, HEADS)
         check_choice("activation", activation, ACTIVATIONS)
         self.arrays = {name: np.array(value) for name, value in sorted(arrays.items())}
         self.head, self.activation = head, activation
         self.clip_observation = float(clip_observation)
+        self.stretch = check_finite("stretch", stretch, 1.0)
         _check(self.arrays, head)
         self._layers = [
             (self._double(f"layer{k}.weight").T, self._double(f"layer{k}.bias"))
@@ -143,7 +146,7 @@ class NumpyPolicy:
             x = x @ weight + bias
             if k + 1 < len(self._layers):
                 x = ACTIVATIONS[self.activation](x)
-        return HEADS[self.head](x, self.arrays).astype(np.float32)
+        return HEADS[self.head](x, self.arrays, self.stretch).astype(np.float32)
 
     def _remember(self, x: Floats) -> Floats:
         """One step of the LSTM."""
@@ -160,7 +163,7 @@ class NumpyPolicy:
     @property
     def form(self) -> dict[str, Any]:
         """The arguments beside the arrays."""
-        names = ("head", "activation", "clip_observation")
+        names = ("head", "activation", "clip_observation", "stretch")
         return {name: getattr(self, name) for name in names}
 
     def _header(self) -> str:

@@ -1,8 +1,8 @@
 """Hyper-parameters in rl-zoo's YAML form: ``hyperparameters/AGENT.yml``, keyed by task id.
 
 Keys of the recipe itself: ``n_timesteps``, ``n_envs``, ``normalize`` (True: running mean and
-scale of observations and rewards; or a mapping with ``norm_obs``, ``norm_reward``, ...) and
-``policy``. Every other key is an argument of the algorithm. ``lin_3e-4`` is a schedule that falls
+scale of observations and rewards; or a mapping with ``norm_obs``, ``norm_reward``, ...),
+``policy`` and ``stretch`` (see ``actions.py``). Every other key is an argument of the algorithm. ``lin_3e-4`` is a schedule that falls
 linearly to zero. Nothing in the file is evaluated as Python.
 """
 
@@ -18,7 +18,7 @@ from retail_gym.config import check_choice, check_finite, check_int
 __all__ = ["FOLDER", "Recipe", "read_recipe", "schedule"]
 
 FOLDER: Final = Path(__file__).parent / "hyperparameters"
-_OWN: Final = ("n_timesteps", "n_envs", "normalize", "policy")
+_OWN: Final = ("n_timesteps", "n_envs", "normalize", "policy", "stretch")
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,14 @@ class Recipe:
     n_timesteps: int
     policy: str = "MlpPolicy"
     n_envs: int = 8
+    stretch: float = 1.0
     normalize: dict[str, Any] = field(default_factory=dict)  # arguments of VecNormalize
     settings: dict[str, Any] = field(default_factory=dict)  # arguments of the algorithm
 
     def __post_init__(self) -> None:
         check_int("n_timesteps", self.n_timesteps, 1)
         check_int("n_envs", self.n_envs, 1)
+        check_finite("stretch", self.stretch, 1.0)
 
     def with_(self, **changes: Any) -> Recipe:
         """The recipe with some keys of the YAML form set otherwise."""

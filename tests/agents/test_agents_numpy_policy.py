@@ -34,6 +34,9 @@ def test_by_hand():
     # tanh(0) = 0, tanh(2) = 0.9640
     squashed = NumpyPolicy(arrays, "squash", "relu")(np.float32([3.0, 0.5]), 1)
     assert squashed == pytest.approx([0.25, 0.3 * 1.9640276])
+    # a box stretched by 1.2: 1.2 * 0.9640 is beyond the bound
+    stretched = NumpyPolicy(arrays, "squash", "relu", stretch=1.2)(np.float32([3.0, 0.5]), 1)
+    assert stretched == pytest.approx([0.25, 0.6])
     # normalised observations stop at the bound: (200, 0) -> 10, then layer0 (10.5, 0)
     assert NumpyPolicy(arrays, "squash", "relu")(np.float32([401.0, 0.0]), 1)[0] == pytest.approx(
         0.25 * (1 + np.tanh(8.5))

@@ -28,7 +28,13 @@ TINY = {"preset": "tiny", "horizon": 6}
 SMALL_NETS = {
     "ppo": {"n_steps": 12, "batch_size": 24, "n_epochs": 2, "n_envs": 4},
     "recurrent_ppo": {"n_steps": 12, "batch_size": 24, "n_epochs": 2, "n_envs": 4},
-    "sac": {"learning_starts": 24, "batch_size": 16, "gradient_steps": 1, "n_envs": 4},
+    "sac": {
+        "stretch": 1.3,
+        "learning_starts": 24,
+        "batch_size": 16,
+        "gradient_steps": 1,
+        "n_envs": 4,
+    },
     "tqc": {"learning_starts": 24, "batch_size": 16, "gradient_steps": 1, "n_envs": 4},
     "dqn": {"learning_starts": 24, "batch_size": 16, "gradient_steps": 1, "n_envs": 4},
     "cma": {"population": 4, "form": "static"},

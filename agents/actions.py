@@ -1,4 +1,4 @@
-"""Depth x frequency as a list of actions, for agents that value each of them."""
+"""What an algorithm's action means: a place in a stretched box, or the number of a grid point."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
-__all__ = ["GridActions", "grid_table"]
+__all__ = ["GridActions", "StretchedActions", "grid_table"]
 
 DEPTHS: Final = tuple(np.round(np.arange(0.0, 0.501, 0.05), 3).tolist())
 FREQUENCIES: Final = (0.2, 0.4, 0.6)
@@ -39,6 +39,28 @@ class GridActions(VecEnvWrapper):
 
     def step_async(self, actions: NDArray[Any]) -> None:
         self.venv.step_async(self.table[actions])
+
+    def step_wait(self) -> VecEnvStepReturn:
+        return self.venv.step_wait()
+
+    def reset(self) -> Any:
+        return self.venv.reset()
+
+
+class StretchedActions(VecEnvWrapper):
+    """Multiplies actions and clips them, so that bounds are reached before tanh saturates.
+
+    Args:
+        venv: environments whose actions are in [-1, 1].
+        stretch: the factor, at least 1.
+    """
+
+    def __init__(self, venv: VecEnv, stretch: float) -> None:
+        super().__init__(venv)
+        self.stretch = stretch
+
+    def step_async(self, actions: NDArray[Any]) -> None:
+        self.venv.step_async(np.clip(self.stretch * actions, -1.0, 1.0).astype(np.float32))
 
     def step_wait(self) -> VecEnvStepReturn:
         return self.venv.step_wait()
