@@ -1,0 +1,204 @@
+"""Tables of the leaderboard, made of the raw results alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from experiments.leaderboard.board import INFORMED, LEARNER
+from retail_gym.config import atomic_write
+from retail_gym.evaluation import Interval, bootstrap_iqm, probability_of_improvement
+from retail_gym.policies import SCENARIOS
+
+Floats = NDArray[np.float64]
+
+__all__ = ["SUMMARY", "Row", "fill", "fill_file", "markdown", "summarise", "summary_table"]
+
+#: Name of the table of all tasks.
+SUMMARY: Final = "summary"
+#: The policy that scores 0.
+ZERO: Final = "random"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One agent on one task."""
+
+    agent: str
+    kind: str
+    score: Interval  # return
+    normalised: Interval
+    gain: Interval  # over the best of I-V, same luck
+    improvement: Interval  # probability of it
+    seeds: int  # training runs that are done
+    planned: int
+    steps: float | None  # medians over training runs
+    wall_seconds: float | None
+    cpu_seconds: float | None
+
+    @property
+    def name(self) -> str:
+        """As in the tables: learners in bold, * for those that know the store."""
+        name = f"**{self.agent}**" if self.kind == LEARNER else self.agent
+        return name + " \\*" * (self.kind == INFORMED)
+
+
+def _returns(rows: pl.DataFrame) -> Floats:
+    """Returns, shape (training runs, stores or lucks, episodes in each)."""
+    ordered = rows.sort("training_seed", "store", "seed")
+    runs = max(rows["training_seed"].n_unique(), 1)
+    stores = rows["store"].n_unique() if rows["store"].null_count() == 0 else None
+    table = ordered["return"].to_numpy().reshape(runs, -1)
+    return table.reshape(runs, stores or table.shape[1], -1)
+
+
+def best_scenario(rows: pl.DataFrame) -> str:
+    """The best of policies I-V on the test episodes: the hardest of them to beat."""
+    means = rows.group_by("agent").agg(pl.col("return").mean())
+    known = dict(means.filter(pl.col("agent").is_in(list(SCENARIOS))).iter_rows())
+    return max(SCENARIOS, key=lambda name: known[name])
+
+
+def summarise(rows: pl.DataFrame) -> list[Row]:
+    """The rows of one task's table, the best mean first.
+
+    Args:
+        rows: raw results of one task, with all its references.
+
+    Raises:
+        ValueError: if references are missing, or an agent has not met every luck.
+    """
+    tables: dict[str, Floats] = {}
+    for (agent,), part in rows.group_by("agent", maintain_order=True):
+        tables[str(agent)] = _returns(part)
+    task = rows["task"][0]
+    best_known = rows.filter("best_known")["agent"].unique().to_list()
+    if len(best_known) != 1 or not {ZERO, *SCENARIOS} <= tables.keys():
+        raise ValueError(
+            f"{task} has no results of its references: run it without --agent, or with "
+            "--agent references"
+        )
+    zero, one, base = (tables[n][0] for n in (ZERO, best_known[0], best_scenario(rows)))
+    found = []
+    for agent, table in tables.items():
+        if table.shape[1:] != base.shape:
+            raise ValueError(f"{agent} did not meet the same luck as the references on {task}")
+        own = rows.filter(pl.col("agent") == agent)
+        medians = own.select(pl.col("steps", "wall_seconds", "cpu_seconds").median()).row(0)
+        found.append(
+            Row(
+                agent,
+                own["kind"][0],
+                bootstrap_iqm(table),
+                bootstrap_iqm(table, (zero, one)),
+                bootstrap_iqm(table - base),
+                probability_of_improvement(table, base),
+                len(table),
+                own["planned"][0],
+                *medians,
+            )
+        )
+    return sorted(found, key=lambda row: -row.score.mean)
+
+
+def _interval(value: Interval, digits: int) -> str:
+    return f"{value.mean:.{digits}f} [{value.low:.{digits}f}, {value.high:.{digits}f}]"
+
+
+def _minutes(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds / 60:.1f}"
+
+
+def _seeds(row: Row) -> str:
+    if row.kind != LEARNER:
+        return ""
+    return f"{row.seeds}" if row.seeds == row.planned else f"{row.seeds} of {row.planned}"
+
+
+def markdown(rows: pl.DataFrame) -> str:
+    """The table of one task, with the command that makes it."""
+    task, base = rows["task"][0], best_scenario(rows)
+    reference = rows.filter(pl.col("agent") == ZERO)
+    stores = reference["store"].n_unique() if reference["store"].null_count() == 0 else 1
+    where = f"{stores} unseen stores x {reference.height // stores} episodes"
+    best_known = rows.filter("best_known")["agent"][0]
+    lines = [
+        f"{where if stores > 1 else f'{reference.height} episodes'} on unseen luck; learners in "
+        "bold: interquartile mean over training seeds [95 % bootstrap interval over seeds and "
+        f"luck]. Normalised: 0 = random, 1 = {best_known}. Gain and its probability: over {base}, "
+        "the best of I-V, on the same luck. \\* knows the store. Minutes: median of a training "
+        "run, one core.",
+        "",
+        f"| agent | return | normalised | gain over {base} | P(gain) | seeds | steps | CPU min | "
+        "wall min |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in summarise(rows):
+        steps = "" if row.steps is None else f"{row.steps:,.0f}"
+        gain = "" if row.agent == base else _interval(row.gain, 3)
+        chance = "" if row.agent == base else f"{row.improvement.mean:.2f}"
+        lines.append(
+            f"| {row.name} | {_interval(row.score, 3)} | {_interval(row.normalised, 3)} | {gain} | "
+            f"{chance} | {_seeds(row)} | {steps} | {_minutes(row.cpu_seconds)} | "
+            f"{_minutes(row.wall_seconds)} |"
+        )
+    lines += ["", f"`python -m experiments.leaderboard --task {task}`"]
+    return "\n".join(lines)
+
+
+def summary_table(rows: pl.DataFrame) -> str:
+    """Normalised scores, agents by tasks."""
+    tasks = rows["task"].unique(maintain_order=True).to_list()
+    found = {
+        task: {row.agent: row for row in summarise(rows.filter(pl.col("task") == task))}
+        for task in tasks
+    }
+    best = {task: best_scenario(rows.filter(pl.col("task") == task)) for task in tasks}
+    learners = rows.filter(pl.col("kind") == LEARNER)["agent"].unique(maintain_order=True)
+    head = ["best of I-V", "best static", *learners]
+    lines = [
+        "| agent | " + " | ".join(tasks) + " |",
+        "|---" * (len(tasks) + 1) + "|",
+    ]
+    for name in head:
+        cells = []
+        for task in tasks:
+            static = "static" if "static" in found[task] else "best single static"
+            known = {"best of I-V": best[task], "best static": static}.get(name, name)
+            row = found[task].get(known)
+            if row is None:
+                cells.append("")
+                continue
+            note = {"best of I-V": f" ({known})"}.get(name, "")
+            if row.kind == LEARNER and row.seeds < row.planned:
+                note = f" ({_seeds(row)} seeds)"
+            cells.append(_interval(row.normalised, 3) + note)
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    lines += ["", "Normalised score, 0 = random, 1 = best known. `python -m experiments.leaderboard`"]
+    return "\n".join(lines)
+
+
+def fill(text: str, name: str, body: str) -> str:
+    """A page with what is between the markers of one table put anew; as it is without them."""
+    marks = re.compile(
+        rf"(<!-- leaderboard:{re.escape(name)} -->\n).*?(\n<!-- /leaderboard -->)", re.DOTALL
+    )
+    return marks.sub(lambda found: found[1] + body + found[2], text)
+
+
+def fill_file(path: Path, tables: Iterable[tuple[str, str]]) -> bool:
+    """Put tables (name, markdown) into a page; whether that changed it."""
+    old = new = path.read_text(encoding="utf-8")
+    for name, body in tables:
+        new = fill(new, name, body)
+    if new != old:
+        with atomic_write(path) as stream:
+            stream.write(new.encode())
+    return new != old
