@@ -264,7 +264,9 @@ def plot_leaderboard(
         for k, (_, learns, score) in enumerate(rows):
             color = _OURS if learns else "#777777"
             if score.mean < least:
-                axis.text(least, k, f"< {score.mean:.2f}", va="center", fontsize=7, color=color)
+                axis.text(
+                    least + 0.02, k, f"← {score.mean:.2f}", va="center", fontsize=7, color=color
+                )
                 continue
             # A bootstrap interval of few values may leave its own estimate out.
             error = np.maximum([[score.mean - score.low], [score.high - score.mean]], 0.0)
@@ -275,7 +277,8 @@ def plot_leaderboard(
         axis.axvline(1.0, color=_PUBLISHED, lw=0.8)
         axis.set_yticks(range(len(rows)), [name for name, _, _ in rows], fontsize=7)
         axis.set_xlim(least, 1.1)
-        axis.invert_yaxis()
+        axis.set_ylim(len(rows) - 0.5, -0.5)
+        axis.tick_params(axis="x", labelsize=7)
         axis.set_title(task, fontsize=9)
         axis.set_xlabel("normalised score", fontsize=8)
         axis.spines[["top", "right"]].set_visible(False)
@@ -301,9 +304,7 @@ def plot_learning_curves(
     for axis, task in zip(panels, tasks, strict=True):
         mine = curves.filter(curves["task"] == task)
         for (agent,), rows in mine.group_by("agent", maintain_order=True):
-            points = {
-                steps[0]: part["return"].to_numpy() for steps, part in rows.group_by("steps")
-            }
+            points = {steps[0]: part["return"].to_numpy() for steps, part in rows.group_by("steps")}
             x = np.array(sorted(points), dtype=np.float64)
             low, middle, high = np.array([np.quantile(points[k], (0, 0.5, 1)) for k in x]).T
             (line,) = axis.plot(x, middle, lw=1.2, label=str(agent))
@@ -313,6 +314,7 @@ def plot_learning_curves(
             axis.annotate(name, (1.0, level), xycoords=("axes fraction", "data"), fontsize=7)
         axis.set_title(task, fontsize=9)
         axis.set_xlabel("environment steps", fontsize=8)
+        axis.tick_params(labelsize=7)
         axis.legend(fontsize=7, frameon=False)
         axis.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("validation return", fontsize=8)

@@ -31,8 +31,12 @@ from experiments.leaderboard.cells import (
     write,
 )
 from experiments.leaderboard.table import (
+    COMMAND,
+    STATIC,
     SUMMARY,
+    best_scenario,
     fill_file,
+    has_references,
     markdown,
     summarise,
     summary_table,
@@ -54,38 +58,37 @@ def keep(cells: Sequence[Cell], home: Path, data: Path) -> None:
             write(merge(read(data / shipped, schema), new), data / shipped)
 
 
-def redraw(data: Path, root: Path) -> None:
+def redraw(data: Path, root: Path, command: str = COMMAND) -> None:
     """Tables and pictures from the shipped files.
 
     Raises:
         FileNotFoundError: if there are no results.
     """
-    rows = read(data / "leaderboard.parquet", EPISODES)
+    rows = read(data / FILES["episodes.parquet"][0], EPISODES)
     if rows.is_empty():
-        raise FileNotFoundError(2, f"no results in {data / 'leaderboard.parquet'}: run first")
-    # A task's own order is that of the board; others follow.
-    names = [entry.task.name for entry in (*board.FULL, *board.QUICK)]
-    tasks = sorted(rows["task"].unique(), key=lambda n: (names.index(n) if n in names else 99, n))
-    rows = pl.concat([rows.filter(pl.col("task") == task) for task in tasks])
-    tables = [(task, markdown(rows.filter(pl.col("task") == task))) for task in tasks]
-    tables.append((SUMMARY, summary_table(rows)))
+        raise FileNotFoundError(2, f"no results in {data}: run the leaderboard first")
+    by_task = {}
+    for (task,), part in rows.group_by("task", maintain_order=True):
+        if has_references(part):
+            by_task[str(task)] = part
+        else:
+            print(f"{task} is left out: its references are not done")
+    rows = pl.concat(by_task.values())
+    tables = [(task, markdown(part, command)) for task, part in by_task.items()]
+    tables.append((SUMMARY, summary_table(rows, command)))
     pages = [root / "README.md", root / "docs/leaderboard.md"]
-    pages += [root / f"docs/tasks/{task}.md" for task in tasks]
+    pages += [root / f"docs/tasks/{task}.md" for task in by_task]
     for page in pages:
         if page.exists() and fill_file(page, tables):
             print("filled:", page)
-    scores = {task: summarise(rows.filter(pl.col("task") == task)) for task in tasks}
+    scores, levels = {}, {}
+    for task, part in by_task.items():
+        found, marks = summarise(part), (best_scenario(part), *STATIC)
+        scores[task] = [(row.agent, row.kind == board.LEARNER, row.normalised) for row in found]
+        levels[task] = {row.agent: row.score.mean for row in found if row.agent in marks}
     figures = root / "experiments/figures"
-    picture = {
-        task: [(row.agent, row.kind == board.LEARNER, row.normalised) for row in found]
-        for task, found in scores.items()
-    }
-    print("picture:", plot_leaderboard(picture, figures / "leaderboard.png"))
-    curves = read(data / "learning_curves.parquet", CURVES)
-    levels = {
-        task: {r.agent: r.score.mean for r in found if r.agent in ("static", "III", "V", "I")}
-        for task, found in scores.items()
-    }
+    print("picture:", plot_leaderboard(scores, figures / "leaderboard.png"))
+    curves = read(data / FILES["curve.parquet"][0], CURVES)
     if not curves.is_empty():
         path = plot_learning_curves(curves, levels, figures / "learning_curves.png")
         print("picture:", path)
@@ -148,7 +151,7 @@ def main() -> None:
         )
         with atomic_write(root / "docs/leaderboard.md") as stream:
             stream.write(f"{page}\n".encode())
-    redraw(data, root)
+    redraw(data, root, COMMAND + " --quick" * args.quick)
     if wrong:
         raise SystemExit(f"{wrong} pieces failed; run again to repeat them")
 

@@ -43,6 +43,10 @@ class Task(Protocol):
     def name(self) -> str:
         """Name in the tables, by which results are kept."""
 
+    @property
+    def id(self) -> str:
+        """Registered id that agents are trained on; their recipes are keyed by it."""
+
     def settings(self) -> dict[str, Any]:
         """Everything on which a score depends, as plain values."""
 

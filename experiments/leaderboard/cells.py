@@ -170,11 +170,9 @@ def run(cells: Iterable[Cell], home: Path, jobs: int = 1) -> Iterator[tuple[Cell
         futures = {pool.submit(_timed, cell, home): cell for cell in todo}
         try:
             for future in as_completed(futures):
-                error = future.exception()
-                yield (
-                    futures[future],
-                    future.result() if error is None else f"{type(error).__name__}: {error}",
-                )
+                wrong = future.exception()
+                said = future.result() if wrong is None else f"{type(wrong).__name__}: {wrong}"
+                yield futures[future], said
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -219,4 +217,5 @@ def merge(old: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
     same = old.join(mine, on=[*pair, "settings"], how="semi", nulls_equal=True)
     run = [*pair, "training_seed"]
     kept = same.join(new.select(run).unique(), on=run, how="anti", nulls_equal=True)
-    return pl.concat([other, kept, new])
+    order = [name for name in (*run, "store", "seed", "steps") if name in old.columns]
+    return pl.concat([other, kept, new]).sort(order)

@@ -15,16 +15,32 @@ from numpy.typing import NDArray
 from experiments.leaderboard.board import INFORMED, LEARNER
 from retail_gym.config import atomic_write
 from retail_gym.evaluation import Interval, bootstrap_iqm, probability_of_improvement
+from retail_gym.evaluation.adaptive import SINGLE
 from retail_gym.policies import SCENARIOS
 
 Floats = NDArray[np.float64]
 
-__all__ = ["SUMMARY", "Row", "fill", "fill_file", "markdown", "summarise", "summary_table"]
+__all__ = [
+    "COMMAND",
+    "STATIC",
+    "SUMMARY",
+    "Row",
+    "best_scenario",
+    "fill",
+    "fill_file",
+    "has_references",
+    "markdown",
+    "summarise",
+    "summary_table",
+]
 
+COMMAND: Final = "python -m experiments.leaderboard"
 #: Name of the table of all tasks.
 SUMMARY: Final = "summary"
 #: The policy that scores 0.
 ZERO: Final = "random"
+#: The best policy that never changes, by the names that it has.
+STATIC: Final = ("static", SINGLE)
 
 
 @dataclass(frozen=True)
@@ -66,6 +82,11 @@ def best_scenario(rows: pl.DataFrame) -> str:
     return max(SCENARIOS, key=lambda name: known[name])
 
 
+def has_references(rows: pl.DataFrame) -> bool:
+    """Whether the references that bound a task's scores are among its results."""
+    return {ZERO, *SCENARIOS} <= set(rows["agent"]) and bool(rows["best_known"].any())
+
+
 def summarise(rows: pl.DataFrame) -> list[Row]:
     """The rows of one task's table, the best mean first.
 
@@ -79,13 +100,13 @@ def summarise(rows: pl.DataFrame) -> list[Row]:
     for (agent,), part in rows.group_by("agent", maintain_order=True):
         tables[str(agent)] = _returns(part)
     task = rows["task"][0]
-    best_known = rows.filter("best_known")["agent"].unique().to_list()
-    if len(best_known) != 1 or not {ZERO, *SCENARIOS} <= tables.keys():
+    if not has_references(rows):
         raise ValueError(
             f"{task} has no results of its references: run it without --agent, or with "
             "--agent references"
         )
-    zero, one, base = (tables[n][0] for n in (ZERO, best_known[0], best_scenario(rows)))
+    best_known = rows.filter("best_known")["agent"][0]
+    zero, one, base = (tables[name][0] for name in (ZERO, best_known, best_scenario(rows)))
     found = []
     for agent, table in tables.items():
         if table.shape[1:] != base.shape:
@@ -122,15 +143,17 @@ def _seeds(row: Row) -> str:
     return f"{row.seeds}" if row.seeds == row.planned else f"{row.seeds} of {row.planned}"
 
 
-def markdown(rows: pl.DataFrame) -> str:
+def markdown(rows: pl.DataFrame, command: str = COMMAND) -> str:
     """The table of one task, with the command that makes it."""
+    found = summarise(rows)
     task, base = rows["task"][0], best_scenario(rows)
-    reference = rows.filter(pl.col("agent") == ZERO)
-    stores = reference["store"].n_unique() if reference["store"].null_count() == 0 else 1
-    where = f"{stores} unseen stores x {reference.height // stores} episodes"
+    _, stores, episodes = _returns(rows.filter(pl.col("agent") == ZERO)).shape
+    where = f"{stores} episodes"
+    if rows["store"].null_count() == 0:
+        where = f"{stores} unseen stores x {episodes} episodes"
     best_known = rows.filter("best_known")["agent"][0]
     lines = [
-        f"{where if stores > 1 else f'{reference.height} episodes'} on unseen luck; learners in "
+        f"{where} on unseen luck; learners in "
         "bold: interquartile mean over training seeds [95 % bootstrap interval over seeds and "
         f"luck]. Normalised: 0 = random, 1 = {best_known}. Gain and its probability: over {base}, "
         "the best of I-V, on the same luck. \\* knows the store. Minutes: median of a training "
@@ -140,48 +163,41 @@ def markdown(rows: pl.DataFrame) -> str:
         "wall min |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for row in summarise(rows):
+    for row in found:
         steps = "" if row.steps is None else f"{row.steps:,.0f}"
         gain = "" if row.agent == base else _interval(row.gain, 3)
-        chance = "" if row.agent == base else f"{row.improvement.mean:.2f}"
+        chance = "" if row.agent == base else _interval(row.improvement, 2)
         lines.append(
             f"| {row.name} | {_interval(row.score, 3)} | {_interval(row.normalised, 3)} | {gain} | "
             f"{chance} | {_seeds(row)} | {steps} | {_minutes(row.cpu_seconds)} | "
             f"{_minutes(row.wall_seconds)} |"
         )
-    lines += ["", f"`python -m experiments.leaderboard --task {task}`"]
+    lines += ["", f"`{command} --task {task}`"]
     return "\n".join(lines)
 
 
-def summary_table(rows: pl.DataFrame) -> str:
+def summary_table(rows: pl.DataFrame, command: str = COMMAND) -> str:
     """Normalised scores, agents by tasks."""
     tasks = rows["task"].unique(maintain_order=True).to_list()
-    found = {
-        task: {row.agent: row for row in summarise(rows.filter(pl.col("task") == task))}
-        for task in tasks
-    }
-    best = {task: best_scenario(rows.filter(pl.col("task") == task)) for task in tasks}
-    learners = rows.filter(pl.col("kind") == LEARNER)["agent"].unique(maintain_order=True)
-    head = ["best of I-V", "best static", *learners]
-    lines = [
-        "| agent | " + " | ".join(tasks) + " |",
-        "|---" * (len(tasks) + 1) + "|",
-    ]
-    for name in head:
-        cells = []
-        for task in tasks:
-            static = "static" if "static" in found[task] else "best single static"
-            known = {"best of I-V": best[task], "best static": static}.get(name, name)
-            row = found[task].get(known)
-            if row is None:
-                cells.append("")
-                continue
-            note = {"best of I-V": f" ({known})"}.get(name, "")
-            if row.kind == LEARNER and row.seeds < row.planned:
-                note = f" ({_seeds(row)} seeds)"
-            cells.append(_interval(row.normalised, 3) + note)
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    lines += ["", "Normalised score, 0 = random, 1 = best known. `python -m experiments.leaderboard`"]
+    columns = []
+    for task in tasks:
+        mine = rows.filter(pl.col("task") == task)
+        found = {row.agent: row for row in summarise(mine)}
+        best = best_scenario(mine)
+        column = {"best of I-V": f"{_interval(found[best].normalised, 3)} ({best})"}
+        static = next((found[name] for name in STATIC if name in found), None)
+        if static is not None:
+            column["best static"] = _interval(static.normalised, 3)
+        for row in found.values():
+            if row.kind == LEARNER:
+                note = f" ({_seeds(row)} seeds)" if row.seeds < row.planned else ""
+                column[row.name] = _interval(row.normalised, 3) + note
+        columns.append(column)
+    names = dict.fromkeys(name for column in columns for name in column)
+    lines = ["| policy | " + " | ".join(tasks) + " |", "|---" * (len(tasks) + 1) + "|"]
+    for name in names:
+        lines.append(f"| {name} | " + " | ".join(column.get(name, "") for column in columns) + " |")
+    lines += ["", f"Normalised score, 0 = random, 1 = best known. `{command}`"]
     return "\n".join(lines)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -139,17 +140,24 @@ def _runs(values: ArrayLike) -> Floats:
     table = np.asarray(values, dtype=np.float64)
     if table.ndim < 2 or table.size == 0 or not np.isfinite(table).all():
         raise ValueError(f"give finite returns of shape (runs, luck), got shape {table.shape}")
-    return table.reshape(*table.shape[:2], -1).mean(axis=2)
+    by_luck: Floats = table.reshape(*table.shape[:2], -1).mean(axis=2)
+    return by_luck
+
+
+@lru_cache(maxsize=2)
+def _luck_drawn(n_luck: int, resamples: int, seed: int) -> NDArray[np.int64]:
+    """How often each luck is drawn; kept, for all rows of a table meet the same."""
+    generator = np.random.default_rng(seed)
+    return generator.multinomial(n_luck, np.full(n_luck, 1.0 / n_luck), size=resamples)
 
 
 def _crossed(
     rows: Floats, n_runs: int, resamples: int, seed: int
 ) -> tuple[Floats, NDArray[np.int64]]:
     """Luck and runs drawn again: means of each row, shape (resamples, rows), and the runs."""
-    generator = np.random.default_rng(seed)
     n_luck = rows.shape[1]
-    counts = generator.multinomial(n_luck, np.full(n_luck, 1.0 / n_luck), size=resamples)
-    return counts @ rows.T / n_luck, generator.integers(n_runs, size=(resamples, n_runs))
+    drawn = np.random.default_rng([seed, n_runs]).integers(n_runs, size=(resamples, n_runs))
+    return _luck_drawn(n_luck, resamples, seed) @ rows.T / n_luck, drawn
 
 
 def _percentiles(estimate: float, values: Floats, level: float) -> Interval:
