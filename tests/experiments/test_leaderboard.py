@@ -317,4 +317,4 @@ def test_a_pool_of_stores(call, monkeypatch, tmp_path) -> None:
     assert "2 unseen stores x 2 episodes" in page
     assert "hindsight static \\*" in page
     done = json.loads(next((tmp_path / "here/out").rglob("bayes*/done.json")).read_text())
-    assert done["config"]["learner"]["steps"] == 600
+    assert done["learner"]["steps"] == 600
