@@ -93,6 +93,13 @@ TASKS: Final[dict[str, Task]] = {
             vector_entry_point="retail_gym.envs.adaptive_vector:RetailAdaptiveVectorEnv",
         ),
         Task(
+            "RetailSynthCoupons-v0",
+            "revenue, one coupon per customer and week of eleven levels",
+            "headline",
+            entry_point="retail_gym.envs.coupons:RetailCouponEnv",
+            vector_entry_point=None,  # its vector view is over customers: envs.coupon_views
+        ),
+        Task(
             "mo-retailsynth-v0",
             "revenue, margin and retention as a reward vector, in MO-Gymnasium's convention",
             "diagnostic",

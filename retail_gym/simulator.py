@@ -151,7 +151,7 @@ class Simulator:
             log_price_gi = np.log(np.concatenate(paid))
             cap_g = self.world.cap_reference.caps(log_price_gi)
         week = self._state.week + 1
-        offer = Offer(group_u, log_price_gi, cap_g, self._marketing(discount_si, week))
+        offer = Offer(group_u, log_price_gi, cap_g, self.marketing(discount_si, week))
         return Request(self._state.memory, offer, self.episode_key, week)
 
     def finish(
@@ -215,7 +215,8 @@ class Simulator:
             raise ValueError("coupons must lie in [0, 1), as a share of the shelf price")
         return coupon
 
-    def _marketing(self, discount_si: Floats, week: int) -> Floats:
+    def marketing(self, discount_si: Floats, week: int) -> Floats:
+        """The marketing feature of each customer in a week, shape (U,)."""
         world = self.world
         if world.marketing == "noise":
             customers = np.arange(world.n_customers)

@@ -110,16 +110,22 @@ def draw(single, u, a, b, out):
         hashed = single.item_hash[i]
         sigma[k] = f32(_LOG2E * lognormal(hashed, x1, x2, n, mean_x, spread_x))
         base[k] = f32(f32(_LOG2E * lognormal(hashed, z1, z2, n, mean_z, spread_z)) * single.z[i])
+    size = f32(0.0)
     if single.persistent:
         m1, m2 = key_halves(single.heads[3], u)
         s1, s2 = key_halves(single.heads[4], u)
         for k in range(b - a):
             hashed = single.item_hash[uintp(a + k)]
-            base[k] = f32(base[k] + f32(sigma[k] * normal(hashed, m1, m2, n)))
-            sigma[k] = f32(sigma[k] * abs(normal(hashed, s1, s2, n)))
-    size = f32(0.0)
-    for k in range(b - a):
-        size = max(size, f32(abs(base[k]) + f32(_FEATURE * sigma[k])))
+            spread = sigma[k]
+            lasting = f32(spread * normal(hashed, m1, m2, n))
+            sigma[k] = f32(spread * abs(normal(hashed, s1, s2, n)))
+            # Of the parts: their errors stay where the parts themselves cancel, and a normal
+            # near 0 is no more exact than any other.
+            size = max(size, abs(base[k]) + abs(lasting) + _FEATURE * sigma[k] + f32(2.0) * spread)
+            base[k] = f32(base[k] + lasting)
+    else:
+        for k in range(b - a):
+            size = max(size, f32(abs(base[k]) + f32(_FEATURE * sigma[k])))
     return f32(3.0) * f32(size + single.noise_size)
 
 

@@ -1,0 +1,98 @@
+r"""LinUCB: per arm a linear model of the reward, and optimism in the face of uncertainty.
+
+.. math:: k = \arg\max_k\; \hat\theta_k^\top x + \alpha \sqrt{x^\top A_k^{-1} x}
+
+Disjoint linear models, Algorithm 1 of Li, Chu, Langford and Schapire (2010, arXiv 1003.0146).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from agents.coupon_training import coupon_env, log_uniform, online, samples_of, write_card
+from agents.linear_arms import LinearArms
+from retail_gym.config import check_finite
+from retail_gym.envs.coupons import COUPON_LEVELS
+
+Ints = NDArray[np.int64]
+
+__all__ = ["LinUCB", "load", "train"]
+
+
+class LinUCB:
+    """The policy: contexts in, arms out. Deterministic.
+
+    Args:
+        model: statistics of the arms.
+        alpha: weight of the width, >= 0; 0 is greedy.
+        forget: what an update keeps of earlier statistics, in [0, 1].
+    """
+
+    def __init__(self, model: LinearArms, alpha: float = 1.0, forget: float = 1.0) -> None:
+        self.model = model
+        self.alpha = check_finite("alpha", alpha, 0.0)
+        self.forget = check_finite("forget", forget, 0.0, 1.0)
+
+    def __call__(self, observation: ArrayLike, week: int) -> Ints:
+        """Arms, shape (U,), for contexts of shape (U, d)."""
+        mean, width = self.model.predict(observation)
+        return np.asarray((mean + self.alpha * width).argmax(axis=1), dtype=np.int64)
+
+    def update(self, contexts: ArrayLike, arms: ArrayLike, rewards: ArrayLike) -> None:
+        """Learn from decisions: contexts (N, d), arms (N,), rewards (N,)."""
+        self.model = self.model.updated(contexts, arms, rewards, self.forget)
+
+    def save(self, directory: Path) -> None:
+        """Write ``linucb.npz``."""
+        self.model.save(Path(directory) / "linucb.npz", alpha=self.alpha, forget=self.forget)
+
+
+def train(
+    task: str,
+    *,
+    seed: int,
+    steps: int | None = None,
+    directory: Path,
+    alpha: float = 0.1,
+    ridge: float = 1.0,
+    online_episodes: int = 0,
+    **env_options: Any,
+) -> LinUCB:
+    """Fit on logged uniform random coupons, then learn online.
+
+    Args:
+        task: id of a coupon task.
+        seed: of episodes and logging policy.
+        steps: customer-weeks of the log, default 200,000.
+        directory: where ``linucb.npz`` and ``card.json`` go.
+        alpha: weight of the width.
+        ridge: of the standardised contexts.
+        online_episodes: episodes played with the agent's own arms afterwards.
+        **env_options: arguments of the environment; stores: ``world_seeds``.
+
+    Returns:
+        The policy.
+    """
+    steps = 200_000 if steps is None else steps
+    env = coupon_env(task, **env_options)
+    contexts, arms, rewards = samples_of(log_uniform(env, steps, seed))
+    model = LinearArms.standardised(contexts, COUPON_LEVELS.size, ridge)
+    policy = LinUCB(model.updated(contexts, arms, rewards), alpha)
+    online(env, policy, online_episodes, seed, policy.update)
+    policy.save(Path(directory))
+    write_card(directory, task=task, agent="linucb", seed=seed, steps=steps)
+    return policy
+
+
+def load(directory: Path) -> LinUCB:
+    """The policy that :func:`train` or ``save`` wrote."""
+    return LinUCB(*_parts(Path(directory)))
+
+
+def _parts(directory: Path) -> tuple[LinearArms, float, float]:
+    model, settings = LinearArms.load(directory / "linucb.npz")
+    return model, settings["alpha"], settings["forget"]

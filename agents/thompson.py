@@ -1,0 +1,106 @@
+r"""Linear Thompson sampling: act on a draw from what the linear model of each arm still allows.
+
+.. math:: k = \arg\max_k\; \tilde\theta_k^\top x,\quad
+          \tilde\theta_k \sim N(\hat\theta_k, \alpha^2 A_k^{-1})
+
+with a draw of its own for every customer and arm, so the score of arm k is
+:math:`N(\hat\theta_k^\top x,\ \alpha^2\, x^\top A_k^{-1} x)`. Agrawal and Goyal (2013, arXiv
+1209.3352).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from agents.coupon_training import coupon_env, log_uniform, online, samples_of, write_card
+from agents.linear_arms import LinearArms
+from retail_gym.config import check_finite
+from retail_gym.envs.coupons import COUPON_LEVELS
+
+Ints = NDArray[np.int64]
+
+__all__ = ["LinearThompson", "load", "train"]
+
+
+class LinearThompson:
+    """The policy: contexts in, arms out, random by ``reset(seed)``.
+
+    Args:
+        model: statistics of the arms.
+        alpha: scale of the posterior, >= 0; 0 is greedy.
+        forget: what an update keeps of earlier statistics, in [0, 1].
+        seed: of the draws, until the next ``reset``.
+    """
+
+    def __init__(
+        self, model: LinearArms, alpha: float = 1.0, forget: float = 1.0, seed: int = 0
+    ) -> None:
+        self.model = model
+        self.alpha = check_finite("alpha", alpha, 0.0)
+        self.forget = check_finite("forget", forget, 0.0, 1.0)
+        self.reset(seed)
+
+    def reset(self, seed: int | None = None) -> None:
+        """Start the stream of draws of a seed."""
+        self._generator = np.random.default_rng(seed)
+
+    def __call__(self, observation: ArrayLike, week: int) -> Ints:
+        """Arms, shape (U,), for contexts of shape (U, d)."""
+        mean, width = self.model.predict(observation)
+        score = mean + self.alpha * width * self._generator.standard_normal(mean.shape)
+        return np.asarray(score.argmax(axis=1), dtype=np.int64)
+
+    def update(self, contexts: ArrayLike, arms: ArrayLike, rewards: ArrayLike) -> None:
+        """Learn from decisions: contexts (N, d), arms (N,), rewards (N,)."""
+        self.model = self.model.updated(contexts, arms, rewards, self.forget)
+
+    def save(self, directory: Path) -> None:
+        """Write ``thompson.npz``."""
+        self.model.save(Path(directory) / "thompson.npz", alpha=self.alpha, forget=self.forget)
+
+
+def train(
+    task: str,
+    *,
+    seed: int,
+    steps: int | None = None,
+    directory: Path,
+    alpha: float = 0.1,
+    ridge: float = 1.0,
+    online_episodes: int = 0,
+    **env_options: Any,
+) -> LinearThompson:
+    """Fit on logged uniform random coupons, then learn online.
+
+    Args:
+        task: id of a coupon task.
+        seed: of episodes, logging policy and draws.
+        steps: customer-weeks of the log, default 200,000.
+        directory: where ``thompson.npz`` and ``card.json`` go.
+        alpha: scale of the posterior.
+        ridge: of the standardised contexts.
+        online_episodes: episodes played with the agent's own arms afterwards.
+        **env_options: arguments of the environment; stores: ``world_seeds``.
+
+    Returns:
+        The policy.
+    """
+    steps = 200_000 if steps is None else steps
+    env = coupon_env(task, **env_options)
+    contexts, arms, rewards = samples_of(log_uniform(env, steps, seed))
+    model = LinearArms.standardised(contexts, COUPON_LEVELS.size, ridge)
+    policy = LinearThompson(model.updated(contexts, arms, rewards), alpha, seed=seed)
+    online(env, policy, online_episodes, seed, policy.update)
+    policy.save(Path(directory))
+    write_card(directory, task=task, agent="thompson", seed=seed, steps=steps)
+    return policy
+
+
+def load(directory: Path) -> LinearThompson:
+    """The policy that :func:`train` or ``save`` wrote."""
+    model, settings = LinearArms.load(Path(directory) / "thompson.npz")
+    return LinearThompson(model, settings["alpha"], settings["forget"])

@@ -1,0 +1,92 @@
+"""Cost per customer-week of populations of every size: stored coefficients and drawn ones.
+
+Each size runs in a process of its own, so that its peak of memory is its own. Policy III, weeks 3
+onwards (week 1 everybody visits), prices given, one thread unless ``--threads`` says otherwise.
+
+    python -m benchmarks.scale                 # 100 to 10,000 stored, 1,000 to 1,000,000 drawn
+    python -m benchmarks.scale --threads 2 --drawn 100000
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+import retail_gym
+from retail_gym.kernels.numba_cpu import NumbaKernel
+from retail_gym.model.price import price
+from retail_gym.policies import SCENARIOS
+from retail_gym.promotion import Promotion
+from retail_gym.simulator import Simulator
+from retail_gym.world.store_config import PromotionPlan
+
+STORED, DRAWN = (100, 1_000, 10_000), (1_000, 10_000, 100_000, 1_000_000)
+CUSTOMER_WEEKS = 60_000  # of each measurement, at least 3 weeks
+
+
+def measure(mode: str, n: int, threads: int) -> dict[str, float | int | str]:
+    start = time.perf_counter()
+    room = 0.0 if mode == "drawn" else 1e3
+    world = retail_gym.make_world("scenario", 0, n_customers=n, memory_gib=room)
+    simulator = Simulator(world, 1, kernel=NumbaKernel(threads=threads))
+    promotion = Promotion(world.n_products, 1)
+    build, plan = time.perf_counter() - start, PromotionPlan.high_low(*SCENARIOS["III"])
+    seconds, lines = [], 0
+    for week in range(1, max(3, CUSTOMER_WEEKS // n) + 3):
+        discount = promotion.step([plan], week)
+        shelf = price(world.base_price, discount, world.lowest_price)
+        start = time.perf_counter()
+        outcome = simulator.step(shelf, discount_si=discount)
+        if week > 2:
+            seconds.append(time.perf_counter() - start)
+            lines += outcome.categories
+    return {
+        "mode": mode,
+        "customers": n,
+        "threads": threads,
+        "build_s": build,
+        "week_ms": float(np.mean(seconds) * 1e3),
+        "us_per_customer_week": float(np.mean(seconds) / n * 1e6),
+        "customer_weeks_per_s": n / float(np.mean(seconds)),
+        "lines_per_s": lines / float(np.sum(seconds)),
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--stored", type=int, nargs="*", default=None)
+    parser.add_argument("--drawn", type=int, nargs="*", default=None)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--one", nargs=2, metavar=("MODE", "CUSTOMERS"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(measure(options.one[0], int(options.one[1]), options.threads)))
+        return
+    default = options.stored is None and options.drawn is None
+    sizes = {
+        "stored": STORED if default else options.stored or (),
+        "drawn": DRAWN if default else options.drawn or (),
+    }
+    print(f"{'mode':7}{'customers':>10}{'week [ms]':>11}{'us/customer-week':>18}{'MB':>8}")
+    for mode, customers in sizes.items():
+        for n in customers:
+            command = [sys.executable, "-m", "benchmarks.scale", "--one", mode, str(n)]
+            command += ["--threads", str(options.threads)]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            row = json.loads(done.stdout)
+            print(
+                f"{mode:7}{n:10,}{row['week_ms']:11.2f}{row['us_per_customer_week']:18.2f}"
+                f"{row['peak_memory_mb']:8,}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The coupon study: AgentSim's Table 1 replicated, and the same question asked correctly."""
