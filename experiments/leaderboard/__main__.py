@@ -34,13 +34,14 @@ from experiments.leaderboard.table import (
     COMMAND,
     STATIC,
     SUMMARY,
-    best_scenario,
+    best_yardstick,
     fill_file,
     has_references,
     markdown,
     summarise,
     summary_table,
 )
+from experiments.leaderboard.tasks import LEARNER
 from retail_gym.config import atomic_write, check_choice
 from retail_gym.plotting import plot_leaderboard, plot_learning_curves
 
@@ -83,8 +84,8 @@ def redraw(data: Path, root: Path, command: str = COMMAND) -> None:
             print("filled:", page)
     scores, levels = {}, {}
     for task, part in by_task.items():
-        found, marks = summarise(part), (best_scenario(part), *STATIC)
-        scores[task] = [(row.agent, row.kind == board.LEARNER, row.normalised) for row in found]
+        found, marks = summarise(part), (best_yardstick(part), *STATIC)
+        scores[task] = [(row.agent, row.kind == LEARNER, row.normalised) for row in found]
         levels[task] = {row.agent: row.score.mean for row in found if row.agent in marks}
     figures = root / "experiments/figures"
     print("picture:", plot_leaderboard(scores, figures / "leaderboard.png"))

@@ -21,7 +21,9 @@ from typing import Any, Final
 import polars as pl
 
 from agents.card import read_card
-from experiments.leaderboard.board import LEARNER, Entry, Learner, Task
+from experiments.leaderboard.board import Entry
+from experiments.leaderboard.learners import Learner
+from experiments.leaderboard.tasks import LEARNER, Task
 from retail_gym.config import atomic_write, check_int, stable_hash, to_plain
 
 __all__ = ["CURVES", "EPISODES", "Cell", "cells_of", "collect", "merge", "read", "run", "write"]

@@ -7,14 +7,25 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import gymnasium as gym
 import numpy as np
 import polars as pl
 import pytest
 
 from experiments.leaderboard import __main__ as command
 from experiments.leaderboard import board, cells, table
-from experiments.leaderboard.board import Entry, Learner, PlainLearner, PoolTask, StoreTask
+from experiments.leaderboard.board import Entry
 from experiments.leaderboard.cells import EPISODES, Cell, cells_of, merge
+from experiments.leaderboard.learners import Learner, PlainLearner
+from experiments.leaderboard.tasks import (
+    INFORMED,
+    LEARNER,
+    REFERENCE,
+    YARDSTICK,
+    CouponTask,
+    PoolTask,
+    StoreTask,
+)
 from retail_gym import evaluate
 from retail_gym.evaluation import best_static, normalised_score, references
 from retail_gym.evaluation.references import ReferenceTask, Seeds, reference_scores
@@ -150,8 +161,9 @@ def test_a_piece_that_fails_is_reported_and_repeated(call, tmp_path, monkeypatch
         with pytest.raises(SystemExit, match="2 pieces failed"):
             call()
     assert set(episodes(tmp_path / "here")["kind"]) == {
-        board.REFERENCE,
-        board.INFORMED,
+        REFERENCE,
+        YARDSTICK,
+        INFORMED,
     }
     assert "2 of 3 pieces to do" in call()
 
@@ -202,7 +214,7 @@ def test_order_of_the_work() -> None:
 # tables of planted results
 
 
-def planted(agent, returns, seed=None, kind=board.REFERENCE, best=False, stores=None, planned=1):
+def planted(agent, returns, seed=None, kind=REFERENCE, best=False, stores=None, planned=1):
     n = len(returns)
     facts = {
         "task": "made-up", "agent": agent, "kind": kind, "best_known": best, "settings": "s",
@@ -216,14 +228,22 @@ def planted(agent, returns, seed=None, kind=board.REFERENCE, best=False, stores=
 
 def planted_board(luck, **kw):
     heights = {"random": 0.0, "I": 1.0, "II": 2.0, "III": 6.0, "IV": 3.0, "V": 5.0}
-    rows = [planted(name, list(h + luck), **kw) for name, h in heights.items()]
+    rows = [
+        planted(
+            name,
+            list(h + luck),
+            kind=REFERENCE if name == "random" else YARDSTICK,
+            **kw,
+        )
+        for name, h in heights.items()
+    ]
     return pl.concat([*rows, planted("static", list(10.0 + luck), best=True, **kw)])
 
 
 def test_table_of_planted_results() -> None:
     luck = np.array([0.5, -0.5, 1.0, -1.0])
     runs = [
-        planted("ppo", list(h + luck), seed, board.LEARNER, planned=5)
+        planted("ppo", list(h + luck), seed, LEARNER, planned=5)
         for seed, h in enumerate([8.0, 9.0, 7.0, -50.0])
     ]
     rows = pl.concat([planted_board(luck), *runs])
@@ -318,3 +338,22 @@ def test_a_pool_of_stores(call, monkeypatch, tmp_path) -> None:
     assert "hindsight static \\*" in page
     done = json.loads(next((tmp_path / "here/out").rglob("bayes*/done.json")).read_text())
     assert done["learner"]["steps"] == 600
+
+
+@pytest.mark.slow
+def test_coupons_in_stores_of_their_own(call, monkeypatch, tmp_path) -> None:
+    task = CouponTask(stores=2, label="made-up")
+    monkeypatch.setattr(board, "FULL", (Entry(task, (PlainLearner("linucb", 1, 6_000),)),))
+    call()
+    rows = episodes(tmp_path / "here")
+    assert rows["store"].unique().to_list() == [0, 1]
+    assert rows.filter(pl.col("kind") == YARDSTICK)["agent"].n_unique() == 11
+    # No coupon, from the environment itself.
+    env = gym.make("RetailSynthCoupons-v0", world_seed=1)
+    env.reset(seed=1)
+    total, done = 0.0, False
+    while not done:
+        _, reward, _, done, _ = env.step(np.zeros(100, dtype=np.int64))
+        total += float(reward)
+    mine = rows.filter((pl.col("agent") == "0 %") & (pl.col("store") == 1))
+    assert mine["return"].to_list() == pytest.approx([total])
