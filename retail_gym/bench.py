@@ -75,12 +75,15 @@ def _full(world: World, repeats: int) -> Timing:
     price_i = (world.beta_i * np.log(world.base_price)).astype(np.float32)
     noise = packed.noise_coefficients.astype(np.float32)
     out = np.empty((world.n_customers, world.n_categories), dtype=np.float32)
+    stored = packed.single.heads.size == 0
+    drawn = None if stored else np.empty((2, world.n_products), dtype=np.float32)
     week = iter(range(10**9))
 
     def call() -> None:
         coefficients = packed.feature_coefficients
         category_sums(
-            packed.single, coefficients, noise, price_i, np.uint64(1), next(week), everybody, out
+            packed.single, coefficients, noise, price_i, np.uint64(1), next(week), everybody,
+            drawn, out,
         )
 
     return _time(call, repeats)

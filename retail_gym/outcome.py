@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from retail_gym.kernels.base import Purchases
+from retail_gym.kernels.base import Figures, Purchases
 
 if TYPE_CHECKING:
     import polars as pl
@@ -41,6 +41,24 @@ class WeekOutcome:
     segment_of_customer: NDArray[np.int64]  # U
     discount_si: Floats  # S, I: discount drawn, before the price floor
     coupon: Floats  # U: coupon used this week
+
+    def know(self, figures: Figures, segment_discount: Floats) -> None:
+        """Take figures over that a pass over the week has taken along.
+
+        They are what the properties below say, of which a pass is no second definition: it may
+        differ from them by the rounding of a sum in another order.
+        """
+        n = figures.lines
+        self.__dict__.update(
+            units=int(figures.units),
+            revenue=figures.revenue,
+            margin=figures.margin,
+            realised_discount=figures.line_discount / n if n else 0.0,
+            buyers=int(figures.buyers),
+            visit_rate=figures.visits / self.visited.size,
+            retention=figures.active / self.visited.size,
+            segment_discount=segment_discount,
+        )
 
     @property
     def n_customers(self) -> int:

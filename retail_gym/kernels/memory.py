@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from retail_gym.kernels.base import Offer
 from retail_gym.kernels.packed import Packed
-from retail_gym.kernels.shelf import price_terms
-from retail_gym.kernels.single import LOG2E
-from retail_gym.model.category_choice import category_probability, category_value
+from retail_gym.kernels.shelf import boards
+from retail_gym.model.category_choice import category_value
 from retail_gym.model.store_visit import (
     store_utility,
     store_value,
@@ -28,7 +27,7 @@ from retail_gym.world.world import World
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-__all__ = ["Board", "FastMemory", "Week", "join_boards", "make_board"]
+__all__ = ["Board", "FastMemory", "Week", "empty_board", "join_boards", "make_board"]
 
 
 class Board(NamedTuple):
@@ -47,22 +46,29 @@ def make_board(world: World, packed: Packed, offers: Sequence[Offer]) -> Board:
     """Convert offers, one per episode, with the same number of groups."""
     log_price = _together([offer.log_price_gi for offer in offers])
     cap = np.stack([offer.cap_g for offer in offers])
-    price, size = np.empty(log_price.shape, dtype=np.float32), np.empty(cap.shape)
-    price_terms(world.beta_i, log_price, price, size)
-    finite = np.where(np.isinf(cap), 0.0, cap)
-    noise = np.empty((*cap.shape, packed.noise_coefficients.size), dtype=np.float32)
-    noise[:] = packed.noise_coefficients
-    noise[..., 0] = packed.noise_coefficients[0] - LOG2E * finite
-    best = finite[..., None] + packed.log_size
-    bound = category_probability(packed.gamma_cate_0, packed.gamma_cate_1, best)
+    board = empty_board(packed, log_price, cap, np.stack([offer.group_u for offer in offers]))
+    boards(
+        world.beta_i,
+        packed.noise_coefficients,
+        packed.gamma_cate_0,
+        packed.gamma_cate_1,
+        packed.log_size,
+        board,
+    )
+    return board
+
+
+def empty_board(packed: Packed, log_price: Floats, cap: Floats, group: Ints) -> Board:
+    """A board of these log prices (E, G, I) and caps; what follows from them is not there yet."""
+    shape = log_price.shape[:2]
     return Board(
-        price,
+        np.empty(log_price.shape, dtype=np.float32),
         log_price,
         cap,
-        size,
-        noise,
-        np.ceil(np.minimum(bound + 1e-9, 1.0) * (2.0**32 - 1)).astype(np.uint32),
-        np.stack([offer.group_u for offer in offers]),
+        np.empty(shape),
+        np.empty((*shape, packed.noise_coefficients.size), dtype=np.float32),
+        np.empty((*shape, packed.log_size.size), dtype=np.uint32),
+        group,
     )
 
 

@@ -58,7 +58,8 @@ _LOG2E, _FEATURE = f32(LOG2E), f32(LARGEST_FEATURE)
 
 #: Inlined by LLVM, and without reference counts: views of arrays that somebody else keeps alive
 #: need none, and counting (atomically, twice a view) took five times as long as the arithmetic.
-INSIDE: Final = {"nogil": True, "cache": True, "forceinline": True, "_nrt": False}
+#: Not kept on disk: what calls them is, with them in it.
+INSIDE: Final = {"nogil": True, "forceinline": True, "_nrt": False}
 
 
 @njit(inline="always")
@@ -147,14 +148,15 @@ def exponentials(single, u, k1, k2, price_i, x, g_row, a, b, drawn, out):
         g_row: noise coefficients, the cap taken out.
         a: first product.
         b: product after the last.
-        drawn: scratch for coefficients that are not stored, shape (2, b - a or more).
+        drawn: scratch for coefficients that are not stored, shape (2, b - a or more); else None
+            (which leaves the drawing out of what is compiled).
         out: receives the exponentials.
 
     Returns:
         What :func:`draw` does; 0 where coefficients are stored.
     """
     hashed, w = single.item_hash, single.price_weight[u]
-    if single.heads.size == 0:
+    if drawn is None:
         base, sigma = single.base[u], single.sigma[u]
         _exponentials(hashed, base, sigma, a, w, k1, k2, price_i, x, g_row, a, b, out)
         return f32(0.0)
@@ -175,7 +177,7 @@ def _utilities(hashed, base, sigma, first, w, k1, k2, price_i, x, g_row, a, b, o
 def utilities(single, u, k1, k2, price_i, x, g_row, a, b, drawn, out):
     """Utilities in log2 units of products a..b of customer u; see :func:`exponentials`."""
     hashed, w = single.item_hash, single.price_weight[u]
-    if single.heads.size == 0:
+    if drawn is None:
         base, sigma = single.base[u], single.sigma[u]
         _utilities(hashed, base, sigma, a, w, k1, k2, price_i, x, g_row, a, b, out)
         return f32(0.0)
@@ -303,10 +305,10 @@ def category_words(hashed, k1, k2, out):
 
 
 @njit(nogil=True, cache=True)
-def category_sums(single, x, g, price_i, episode, week, customers, out):
+def category_sums(single, x, g, price_i, episode, week, customers, drawn, out):
     """Sums of exp(utility - cap) of every category: the full pass that ``make bench`` times."""
     n_products = single.item_hash.size
-    row, drawn = np.empty(n_products, np.float32), np.empty((2, n_products), np.float32)
+    row = np.empty(n_products, np.float32)
     head = stage_head(episode, week, _NOISE)
     for c in range(customers.size):
         u = customers[c]
