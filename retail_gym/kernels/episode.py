@@ -2,7 +2,7 @@
 
 What happens in an episode, in this order, while its arrays stay in the nearest caches::
 
-    laws --> discounts, prices --> cap --> price terms, limits      shelf.shelf_of, cap_of, board_of
+    laws --> discounts, prices --> cap --> price terms, limits      shelf.shelf_of, cap_of, terms
                    |                             |
                    v                             v
              mean discount --> marketing --> visits --> trips        decisions.visits_of, trip_of
@@ -26,7 +26,15 @@ from numpy.typing import NDArray
 
 from retail_gym.kernels.decisions import trip_of, visits_of
 from retail_gym.kernels.passes import INSIDE
-from retail_gym.kernels.shelf import Sample, board_of, cap_of, shelf_of
+from retail_gym.kernels.shelf import (
+    BLOCK,
+    Sample,
+    bounds_of,
+    cap_of,
+    shelf_of,
+    shelf_price,
+    terms,
+)
 
 __all__ = ["Result", "Scratch", "Store", "run_episodes"]
 
@@ -75,7 +83,6 @@ class Result(NamedTuple):
 class Scratch(NamedTuple):
     """Memory of one thread."""
 
-    price: Floats  # S, I
     chance: Floats  # products of a block
     where: NDArray[np.uint32]  # 2, products of a block
     values: Floats  # N: pairs of the cap's sample
@@ -127,18 +134,14 @@ def run_episodes(
     e = _take(counter)
     while e < episode_e.size:
         episode, week = episode_e[e], week_e[e]
-        shelf_of(
-            e, store.item_hash, episode, week, laws, store.base_price, store.log_base_price,
-            store.lowest_price, scratch.chance, scratch.where, result.discount[e], scratch.price,
-            board.log_price[e],
+        _shelf(
+            e, episode, week, store, laws, scratch.chance, scratch.where, board, result.discount[e],
+            result.mean_discount[e],
         )  # fmt: skip
         for s in range(board.cap.shape[1]):
             board.cap[e, s] = cap_of(store.sample, board.log_price[e, s], scratch.values)
-            discount_i = result.discount[e, s]
-            result.mean_discount[e, s] = _sum(discount_i) / discount_i.size
-        board_of(
-            e, store.beta_i, store.noise, store.gamma_cate_0, store.gamma_cate_1, store.log_size,
-            board,
+        bounds_of(
+            e, store.noise, store.gamma_cate_0, store.gamma_cate_1, store.log_size, board
         )  # fmt: skip
         for u in range(n_customers):
             mean = result.mean_discount[e, board.group[e, u]]
@@ -162,10 +165,33 @@ def run_episodes(
                     n, None, None, counts,
                 )  # fmt: skip
         _figures(
-            n, week, store, board.group[e], scratch.price, result.visited[e], result.lines[e],
-            result.paid[e], result.last_purchase[e], result.figure[e],
+            n, week, store, board.group[e], result.discount[e], result.visited[e],
+            result.lines[e], result.paid[e], result.last_purchase[e], result.figure[e],
         )  # fmt: skip
         e = _take(counter)
+
+
+@njit(**INSIDE)
+def _shelf(e, episode, week, store, laws, chance, where, board, discount_si, mean_s):
+    """Discounts, prices, price terms and mean discounts of episode e, block by block."""
+    n = store.item_hash.size
+    for s in range(mean_s.size):
+        mean_s[s], board.size[e, s] = 0.0, 0.0
+    for start in range(0, n, BLOCK):
+        stop = min(start + BLOCK, n)
+        shelf_of(
+            e, start, stop, store.item_hash, episode, week, laws, store.log_base_price,
+            store.lowest_price, chance, where, discount_si, board.log_price[e],
+        )  # fmt: skip
+        for s in range(mean_s.size):
+            mean_s[s] += _sum(discount_si[s, start:stop])
+            largest = terms(
+                store.beta_i[start:stop], board.log_price[e, s, start:stop],
+                board.price[e, s, start:stop],
+            )  # fmt: skip
+            board.size[e, s] = max(board.size[e, s], largest)
+    for s in range(mean_s.size):
+        mean_s[s] /= n
 
 
 @njit(**INSIDE)
@@ -182,7 +208,7 @@ def _sum(values):
 
 
 @njit(**INSIDE)
-def _figures(n, week, store, group_u, price_si, visited_u, lines, paid, last_purchase, figure):
+def _figures(n, week, store, group_u, discount_si, visited_u, lines, paid, last_purchase, figure):
     """Prices paid, last purchases and the week's figures.
 
     Source: the definitions of :class:`retail_gym.outcome.WeekOutcome`.
@@ -190,7 +216,8 @@ def _figures(n, week, store, group_u, price_si, visited_u, lines, paid, last_pur
     units, revenue, margin, off, buyers, left = i64(0), 0.0, 0.0, 0.0, i64(0), i64(0)
     for k in range(n):
         u, i, quantity = lines[0, k], lines[2, k], lines[3, k]
-        price, base = price_si[group_u[u], i], store.base_price[i]
+        base = store.base_price[i]
+        price = shelf_price(discount_si[group_u[u], i], base, store.lowest_price)
         paid[0, k], paid[1, k] = price, base
         units += quantity
         revenue += quantity * price

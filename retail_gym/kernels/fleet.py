@@ -99,7 +99,7 @@ def promote(
         np.stack([episode.segment_u for episode in episodes]),
     )
     past, past_row = _past([episode.memory for episode in episodes], board)
-    room = _room(world, n_segments)
+    room = _room(world)
     room.grow(n, crew.size)
     result = Result(
         np.empty((n, n_segments, n_products)),
@@ -216,9 +216,9 @@ def _store(world: World, accounts: tuple[float, int]) -> Store:
 class _Room:
     """Memory in which one caller's weeks of a store are worked out, used again every week."""
 
-    def __init__(self, world: World, n_segments: int) -> None:
+    def __init__(self, world: World) -> None:
         self.scratch: list[Scratch] = []
-        self._world, self._segments = world, n_segments
+        self._world = world
         self._lines = world.n_customers * world.n_categories
         self._make_lines(0)
 
@@ -238,7 +238,6 @@ class _Room:
         stored = pack(world).single.heads.size == 0
         longest = max(largest, VISIT_BLOCK)
         return Scratch(
-            np.empty((self._segments, world.n_products)),
             np.empty(BLOCK),
             np.empty((2, BLOCK), dtype=np.uint32),
             np.empty(world.cap_reference.level.size),
@@ -251,11 +250,12 @@ class _Room:
         )
 
 
-def _room(world: World, n_segments: int) -> _Room:
+def _room(world: World) -> _Room:
     """This thread's room for a store."""
     if not hasattr(_own, "rooms"):
         _own.rooms = WeakKeyDictionary()
-    rooms: dict[int, _Room] = _own.rooms.setdefault(world, {})
-    if n_segments not in rooms:
-        rooms[n_segments] = _Room(world, n_segments)
-    return rooms[n_segments]
+    rooms: WeakKeyDictionary[World, _Room] = _own.rooms
+    found = rooms.get(world)
+    if found is None:
+        found = rooms[world] = _Room(world)
+    return found

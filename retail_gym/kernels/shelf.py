@@ -23,13 +23,15 @@ __all__ = [
     "BLOCK",
     "Laws",
     "Sample",
-    "board_of",
     "boards",
+    "bounds_of",
     "cap_of",
     "cap_sample",
     "caps",
     "shelf_of",
+    "shelf_price",
     "shelf_weeks",
+    "terms",
 ]
 
 u32, u64, f32, f64, i64, uintp = np.uint32, np.uint64, np.float32, np.float64, np.int64, np.uintp
@@ -53,7 +55,7 @@ class Laws(NamedTuple):
 class Sample(NamedTuple):
     """The cap's reference sample, as the passes read it: ordered by product."""
 
-    product: NDArray[np.int64]  # N
+    product: NDArray[np.int32]  # N
     level: NDArray[np.float64]  # N
     slope: NDArray[np.float64]  # N
     low: int  # rank below the percentile, from 0
@@ -81,18 +83,30 @@ def shelf_weeks(
     """
     chance, where = np.empty(BLOCK, np.float64), np.empty((2, BLOCK), np.uint32)
     for e in range(episode_e.size):
-        shelf_of(
-            e, hashed, episode_e[e], week_e[e], laws, base, log_base, lowest, chance, where,
-            discount[e], price[e], log_price[e],
-        )  # fmt: skip
+        for start in range(0, hashed.size, BLOCK):
+            stop = min(start + BLOCK, hashed.size)
+            shelf_of(
+                e, start, stop, hashed, episode_e[e], week_e[e], laws, log_base, lowest, chance,
+                where, discount[e], log_price[e],
+            )  # fmt: skip
+        for s in range(price.shape[1]):
+            for i in range(base.size):
+                price[e, s, i] = shelf_price(discount[e, s, i], base[i], lowest)
+
+
+@njit(inline="always")
+def shelf_price(discount, base, lowest):
+    """Shelf price [$] of one product (:func:`~retail_gym.model.price.price`)."""
+    paid = (1.0 - discount) * base
+    return paid if paid > lowest else lowest
 
 
 @njit(**INSIDE)
 def shelf_of(
-    e, hashed, episode, week, laws, base, log_base, lowest, chance, where, discount_si, price_si,
+    e, start, stop, hashed, episode, week, laws, log_base, lowest, chance, where, discount_si,
     log_price_si,
 ):  # fmt: skip
-    """The shelf of episode e; see :func:`shelf_weeks`.
+    """The shelf of episode e from product ``start`` to before ``stop``, at most a block.
 
     Args:
         chance: scratch, float64 of a block.
@@ -101,38 +115,33 @@ def shelf_of(
     Source: paper eq. 13-16 (:func:`~retail_gym.model.price.discount_state`,
     :func:`~retail_gym.model.price.discount`, :func:`~retail_gym.model.price.price`).
     """
-    n, log_lowest = hashed.size, math.log(lowest)
     s1, s2 = key_halves(stage_head(episode, week, _STATE), u64(0))
     d1, d2 = key_halves(stage_head(episode, week, _DEPTH), u64(0))
-    for start in range(0, n, BLOCK):
-        stop = min(start + BLOCK, n)
-        # In passes without branches: states are random, and a branch on them guesses wrong.
-        for k in range(stop - start):
-            word, _ = words(hashed[uintp(start + k)], s1, s2)
-            chance[k] = as_uniform(word)
-        for k in range(stop - start):
-            word, _ = words(hashed[uintp(start + k)], d1, d2)
-            where[0, k] = byte_sum(word)
-        for s in range(discount_si.shape[0]):
-            _block(
-                chance, where, laws.on[e, s], laws.transition[e, s, 0], laws.transition[e, s, 1],
-                laws.rank[e, 0, start:stop], laws.rank[e, 1, start:stop], laws.depth[e, s],
-                laws.log_kept[e, s], base[start:stop], log_base[start:stop], lowest, log_lowest,
-                laws.state[e, s, start:stop], discount_si[s, start:stop],
-                price_si[s, start:stop], log_price_si[s, start:stop],
-            )  # fmt: skip
+    # In passes without branches: states are random, and a branch on them guesses wrong.
+    for k in range(stop - start):
+        word, _ = words(hashed[uintp(start + k)], s1, s2)
+        chance[k] = as_uniform(word)
+    for k in range(stop - start):
+        word, _ = words(hashed[uintp(start + k)], d1, d2)
+        where[0, k] = byte_sum(word)
+    for s in range(discount_si.shape[0]):
+        _block(
+            chance, where, laws.on[e, s], laws.transition[e, s, 0], laws.transition[e, s, 1],
+            laws.rank[e, 0, start:stop], laws.rank[e, 1, start:stop], laws.depth[e, s],
+            laws.log_kept[e, s], log_base[start:stop], math.log(lowest),
+            laws.state[e, s, start:stop], discount_si[s, start:stop], log_price_si[s, start:stop],
+        )  # fmt: skip
 
 
 @njit(**INSIDE)
 def _block(
-    chance, where, on, enter, stay, enter_rank, stay_rank, depth, log_kept, base, log_base,
-    lowest, log_lowest, state_i, discount_i, price_i, log_price_i,
+    chance, where, on, enter, stay, enter_rank, stay_rank, depth, log_kept, log_base, log_lowest,
+    state_i, discount_i, log_price_i,
 ):  # fmt: skip
     n = state_i.size
     if not on:
         for k in range(n):
             state_i[k], discount_i[k] = False, 0.0
-            price_i[k] = base[k] if base[k] > lowest else lowest
             log_price_i[k] = log_base[k] if log_base[k] > log_lowest else log_lowest
         return
     for k in range(n):
@@ -144,8 +153,6 @@ def _block(
         entry = where[1, k]
         discount_i[k], log_price_i[k] = depth[uintp(entry)], log_kept[uintp(entry)]
     for k in range(n):
-        paid = (1.0 - discount_i[k]) * base[k]
-        price_i[k] = paid if paid > lowest else lowest
         log_paid = log_base[k] + log_price_i[k]
         log_price_i[k] = log_paid if log_paid > log_lowest else log_lowest
 
@@ -164,7 +171,7 @@ def cap_sample(world: World) -> Sample:
         log_price = np.log(np.maximum(world.base_price, world.lowest_price))
         usual = np.sort(given.level + given.slope * log_price[given.product])
         found = _samples[world] = Sample(
-            given.product[order],
+            given.product[order].astype(np.int32),
             given.level[order],
             given.slope[order],
             low,
@@ -251,17 +258,9 @@ def _select(values, n, k):
 
 @njit(nogil=True, cache=True)
 def boards(beta_i, noise, gamma_0, gamma_1, log_size, board):
-    """:func:`board_of` for every episode."""
-    for e in range(board.cap.shape[0]):
-        board_of(e, beta_i, noise, gamma_0, gamma_1, log_size, board)
-
-
-@njit(**INSIDE)
-def board_of(e, beta_i, noise, gamma_0, gamma_1, log_size, board):
-    """What the passes read of the prices of episode e, from its log prices and caps.
+    """Everything on the boards that follows from their log prices and caps.
 
     Args:
-        e: the episode.
         beta_i: product factors of price sensitivity, shape (I,).
         noise: noise coefficients, without the cap.
         gamma_0: base utility of categories.
@@ -269,8 +268,27 @@ def board_of(e, beta_i, noise, gamma_0, gamma_1, log_size, board):
         log_size: log of the number of products of each category.
         board: receives price, size, noise and limit.
     """
+    for e in range(board.cap.shape[0]):
+        for g in range(board.cap.shape[1]):
+            board.size[e, g] = terms(beta_i, board.log_price[e, g], board.price[e, g])
+        bounds_of(e, noise, gamma_0, gamma_1, log_size, board)
+
+
+@njit(fastmath=FAST, **INSIDE)
+def terms(beta_i, log_price_i, out):
+    """Single-precision price terms beta_i log P; returns the largest size among them."""
+    largest = f32(0.0)
+    for i in range(beta_i.size):
+        out[i] = f32(beta_i[i] * log_price_i[i])
+    for i in range(beta_i.size):
+        largest = max(largest, abs(out[i]))
+    return f64(largest)
+
+
+@njit(**INSIDE)
+def bounds_of(e, noise, gamma_0, gamma_1, log_size, board):
+    """What the passes read of the caps of episode e; see :func:`boards`."""
     for g in range(board.cap.shape[1]):
-        board.size[e, g] = _terms(beta_i, board.log_price[e, g], board.price[e, g])
         cap = board.cap[e, g]
         finite = 0.0 if math.isinf(cap) else cap
         board.noise[e, g, 0] = f32(noise[0] - LOG2E * finite)
@@ -281,14 +299,3 @@ def board_of(e, beta_i, noise, gamma_0, gamma_1, log_size, board):
             bound = 1.0 / (1.0 + math.exp(-utility)) + 1e-9
             bound = bound if bound < 1.0 else 1.0
             board.limit[e, g, j] = u32(i64(math.ceil(bound * (2.0**32 - 1))))
-
-
-@njit(fastmath=FAST, **INSIDE)
-def _terms(beta_i, log_price_i, out):
-    """Single-precision price terms beta_i log P and the largest size among them."""
-    largest = f32(0.0)
-    for i in range(beta_i.size):
-        out[i] = f32(beta_i[i] * log_price_i[i])
-    for i in range(beta_i.size):
-        largest = max(largest, abs(out[i]))
-    return f64(largest)
