@@ -219,8 +219,8 @@ class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         if self.autoreset_mode == AutoresetMode.DISABLED and self._ended.any():
             which = np.flatnonzero(self._ended).tolist()
             raise ResetNeeded(f"environments {which} ended: reset them, by options['reset_mask']")
-        rows = self._checked(actions)
-        turns = self._naming(lambda: self._turns(rows))
+        decisions = self._decisions(actions)
+        turns = self._naming(lambda: self._turns(decisions))
         rewards = np.array([turn.reward for turn in turns.values()], dtype=np.float64)
         truncated = np.array([turn.ended for turn in turns.values()], dtype=bool)
         info: Info = {}
@@ -251,27 +251,27 @@ class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
     def _resets(
         self, members: list[int], seeds: Sequence[int | None], options: dict[str, Any]
     ) -> Turns:
-        turns = {}
-        for k in members:
-            with naming([k]):
+        turns, current = {}, [0]
+        with naming(current):
+            for k in members:
+                current[0] = k
                 turns[k] = Turn(*self.envs[k].reset(seed=seeds[k], options=options))
         return turns
 
-    def _turns(self, actions: Any) -> Turns:
+    def _turns(self, decisions: dict[int, Decision]) -> Turns:
         """A step of every environment, their weeks simulated together."""
-        turns, decisions = {}, {}
-        for k, env in enumerate(self.envs):
-            with naming([k]):
-                if self._ended[k]:  # NEXT_STEP; DISABLED does not come here
-                    self._weeks[k] = 0
-                    turns[k] = Turn(*env.reset())
-                else:
-                    decisions[k] = env.decide(actions[k])
+        turns, current = {}, [0]
+        with naming(current):
+            for k in np.flatnonzero(self._ended).tolist():  # NEXT_STEP; not DISABLED
+                current[0] = k
+                self._weeks[k] = 0
+                turns[k] = Turn(*self.envs[k].reset())
         with naming(list(decisions)):
             chosen = [self.envs[k] for k in decisions]
             outcomes = run_weeks(chosen, list(decisions.values()), self._crew)
-        for (k, decision), outcome in zip(decisions.items(), outcomes, strict=True):
-            with naming([k]):
+        with naming(current):
+            for (k, decision), outcome in zip(decisions.items(), outcomes, strict=True):
+                current[0] = k
                 turns[k] = self._turn(k, decision, outcome)
         return turns
 
@@ -310,16 +310,18 @@ class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
             self._observations[k] = turn.observation
         return {k: turns[k] for k in sorted(turns)}
 
-    def _checked(self, actions: Any) -> Any:
-        """The actions, one item per environment, or ValueError naming the first bad one."""
+    def _decisions(self, actions: Any) -> dict[int, Decision]:
+        """What the actions of running environments mean, or ValueError naming the first bad one."""
+        running = np.flatnonzero(~self._ended).tolist()  # NEXT_STEP ignores the others
         if isinstance(actions, np.ndarray) and self.action_space.contains(actions):
-            return actions
+            return dict(zip(running, self._actions.decisions(actions[running]), strict=True))
         if not hasattr(actions, "__len__") or len(actions) != self.num_envs:
             shape = self.action_space.shape
             raise ValueError(f"give one action per environment, shape {shape}, got {actions!r}")
-        for k in np.flatnonzero(~self._ended).tolist():  # NEXT_STEP ignores the others
+        decisions = {}
+        for k in running:
             try:
-                self._actions.decode(actions[k])
+                decisions[k] = self._actions.decode(actions[k])
             except ValueError as error:
                 raise ValueError(f"environment {k}: {error}") from None
-        return actions
+        return decisions

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retail_gym import rng
-from retail_gym.kernels.base import Figures, Memory, Offer, Purchases
+from retail_gym.kernels.base import Figures, Memory, Purchases
 from retail_gym.kernels.crew import Crew
 from retail_gym.kernels.decisions import BLOCK as VISIT_BLOCK
 from retail_gym.kernels.episode import Result, Scratch, Store, run_episodes
@@ -143,31 +143,34 @@ def _unpack(
 ) -> list[Promoted]:
     none = np.zeros(world.n_customers)
     weeks = []
-    for e, (episode, row) in enumerate(zip(episodes, result.figure.tolist(), strict=True)):
+    rows = zip(
+        episodes,
+        result.figure.tolist(),
+        result.lines,
+        result.paid,
+        result.marketing,
+        result.visited,
+        result.last_purchase,
+        result.discount,
+        result.mean_discount,
+        strict=False,  # the lines and prices paid have room for more
+    )
+    for e, (episode, row, lines, paid, marketing, visited, *rest) in enumerate(rows):
         figures: Figures | None = Figures(*row)
         n = int(row[4])
-        lines, paid = result.lines[e, :, :n].copy(), result.paid[e, :, :n].copy()
+        customer, category, product, quantity = lines[:, :n].copy()
+        unit_price, base_price = paid[:, :n].copy()
         if row[-1]:  # rates of 30 and more
-            left = np.flatnonzero(lines[3] == 0)
+            left = np.flatnonzero(quantity == 0)
             rate, draw = result.rates[e][:, left]
-            lines[3, left] = 1 + rng.poisson_quantile(draw, rate)
+            quantity[left] = 1 + rng.poisson_quantile(draw, rate)
             figures = None
-        offer = Offer(board.group[e], board.log_price[e], board.cap[e], result.marketing[e])
-        now = Week(episode.week, offer, board, e, result.visited[e], None)
+        now = Week(episode.week, board, e, marketing, visited, None)
         memory = episode.memory
-        before = memory.past[-1:] if isinstance(memory, FastMemory) and episode.week > 1 else ()
-        weeks.append(
-            Promoted(
-                FastMemory(world, episode.key, (*before, now), None, none, none),
-                Purchases(*lines),
-                paid[0],
-                paid[1],
-                result.last_purchase[e],
-                result.discount[e],
-                result.mean_discount[e],
-                figures,
-            )
-        )
+        past = (memory.past[-1], now) if isinstance(memory, FastMemory) else (now,)
+        kept = FastMemory(world, episode.key, past, None, none, none)
+        bought = Purchases(customer, category, product, quantity)
+        weeks.append(Promoted(kept, bought, unit_price, base_price, *rest, figures))
     return weeks
 
 

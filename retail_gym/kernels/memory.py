@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -92,16 +91,21 @@ def join_boards(rows: Sequence[tuple[Board, int]]) -> Board:
     return Board(*parts)
 
 
-@dataclass(frozen=True)
-class Week:
+class Week(NamedTuple):
     """A week gone by, as far as it may have to be evaluated again."""
 
     week: int
-    offer: Offer
     board: Board
     row: int  # of the episode on the board
+    marketing: Floats  # U: marketing feature
     visited: NDArray[np.bool_]
     probability: Floats | None  # U: visit probabilities, an estimate; None where not needed
+
+    @property
+    def offer(self) -> Offer:
+        """What customers met."""
+        board, e = self.board, self.row
+        return Offer(board.group[e], board.log_price[e], board.cap[e], self.marketing)
 
 
 class FastMemory:

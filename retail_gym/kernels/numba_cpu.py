@@ -111,7 +111,8 @@ class NumbaKernel:
             memory, depth = request.memory, packed.weeks_kept
             past = memory.past if isinstance(memory, FastMemory) and request.week > 1 else ()
             visit.visited.flags.writeable = False
-            now = Week(request.week, request.offer, board, e, visit.visited, visit.probability)
+            marketing = request.offer.marketing_u
+            now = Week(request.week, board, e, marketing, visit.visited, visit.probability)
             kept = FastMemory(
                 world,
                 request.episode_key,
