@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
@@ -39,7 +40,7 @@ class WeekOutcome:
     visited: NDArray[np.bool_]  # U
     last_purchase: NDArray[np.int64]  # U: week of the last purchase up to now, 0 for never
     segment_of_customer: NDArray[np.int64]  # U
-    discount_si: Floats  # S, I: discount drawn, before the price floor
+    discounts: Floats | Callable[[], Floats]  # S, I, or what makes them; see discount_si
     coupon: Floats  # U: coupon used this week
 
     def know(self, figures: Figures, segment_discount: Floats) -> None:
@@ -59,6 +60,11 @@ class WeekOutcome:
             retention=figures.active / self.visited.size,
             segment_discount=segment_discount,
         )
+
+    @cached_property
+    def discount_si(self) -> Floats:
+        """Discount drawn, before the price floor, shape (S, I)."""
+        return self.discounts() if callable(self.discounts) else self.discounts
 
     @property
     def n_customers(self) -> int:

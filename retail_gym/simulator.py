@@ -195,7 +195,7 @@ class Simulator:
             memory.visited,
             done.last_purchase,
             self._segment_u,
-            done.discount_si,
+            done.discounts,
             self._no_coupon,
         )
         if done.figures is not None:
@@ -223,7 +223,7 @@ class Simulator:
             visited=memory.visited,
             last_purchase=last_purchase,
             segment_of_customer=self._segment_u,
-            discount_si=discount_si,
+            discounts=discount_si,
             coupon=coupon,
         )
 

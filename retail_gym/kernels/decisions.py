@@ -47,6 +47,7 @@ from retail_gym.rng import Stage, item_hash
 __all__ = ["BLOCK", "trip_of", "trips", "visits", "visits_of"]
 
 u32, u64, i64, f32, f64 = np.uint32, np.uint64, np.int64, np.float32, np.float64
+uintp = np.uintp
 
 BLOCK: Final = 512  # products between two looks at a partial sum
 _LN2: Final = math.log(2.0)
@@ -96,16 +97,21 @@ def visits(
     for e in range(episode_e.size):
         visits_of(
             single, double, x, board, e, episode_e[e], week_e[e], gamma_0, gamma_1, gamma_2,
-            marketing_eu[e], visited_eu[e], scale, first, last, block, drawn, exact, out[e], counts,
+            marketing_eu[e], visited_eu[e], scale, first, last, block, drawn, exact,
+            board.log_price[e], None, out[e], counts,
         )  # fmt: skip
 
 
 @njit(**INSIDE)
 def visits_of(
     single, double, x, board, e, episode, week, gamma_0, gamma_1, gamma_2, marketing_u, visited_u,
-    scale, first, last, block, drawn, exact, out_u, counts,
+    scale, first, last, block, drawn, exact, log_price_gi, log_row, out_u, counts,
 ):  # fmt: skip
-    """Visits of one episode, whose last week is in row e of the board; see :func:`visits`."""
+    """Visits of one episode, whose last week is in row e of the board; see :func:`visits`.
+
+    Of a ``Board`` the log prices are given, and ``log_row`` is None; of a ``Stand`` they are None,
+    and ``log_row`` is memory to work them out in.
+    """
     n_products = single.item_hash.size
     head_visit = stage_head(episode, week, _VISIT)
     head_noise = stage_head(episode, week - 1, _NOISE)
@@ -144,7 +150,14 @@ def visits_of(
             settled = out_u[u] or total + (n_products - done) < threshold * (1.0 - guard)
         counts[0] += done
         if not settled:
-            log_price_i, top, above = board.log_price[e, group], -np.inf, 0.0
+            top, above = -np.inf, 0.0
+            if log_price_gi is not None:
+                log_price_i = log_price_gi[group]
+            if log_row is not None:
+                log_price_i = log_row
+                for i in range(n_products):
+                    kept = board.log_kept[e, group, uintp(board.entry[e, group, i])]
+                    log_price_i[i] = max(board.log_base[i] + kept, board.log_lowest)
             for j in range(single.start.size):
                 value, _ = category64(
                     single, double, u, k1, k2, log_price_i, cap, single.start[j], single.stop[j],
@@ -200,8 +213,8 @@ def trips(
     for c in range(customer_c.size):
         e = episode_c[c]
         n = trip_of(
-            single, double, x, board, category_hash, gamma_0, gamma_1, episodes[e], weeks[e], e,
-            customer_c[c], c, scale, row, drawn, exact, draws, open_j, lines, rates, n,
+            single, double, x, board, board.log_price[e], category_hash, gamma_0, gamma_1,
+            episodes[e], weeks[e], e, customer_c[c], c, scale, row, drawn, exact, draws, open_j, lines, rates, n,
             store_value, error, counts,
         )  # fmt: skip
         ends[c] = n
@@ -209,14 +222,14 @@ def trips(
 
 @njit(**INSIDE)
 def trip_of(
-    single, double, x, board, category_hash, gamma_0, gamma_1, episode, week, e, u, c, scale, row,
-    drawn, exact, draws, open_j, lines, rates, n, store_value, error, counts,
+    single, double, x, board, log_price_gi, category_hash, gamma_0, gamma_1, episode, week, e, u, c,
+    scale, row, drawn, exact, draws, open_j, lines, rates, n, store_value, error, counts,
 ):  # fmt: skip
     """Trip c: its lines from number n on; returns the number of lines after it."""
     group = board.group[e, u]
     cap, capped = board.cap[e, group], not math.isinf(board.cap[e, group])
     price_i, log_price_i, g = (
-        board.price[e, group], board.log_price[e, group], board.noise[e, group],
+        board.price[e, group], log_price_gi[group], board.noise[e, group],
     )  # fmt: skip
     k1, k2 = key_halves(stage_head(episode, week, _NOISE), u)
     c1, c2 = key_halves(stage_head(episode, week, _CATEGORY), u)

@@ -31,6 +31,7 @@ from retail_gym.kernels.shelf import (
     Sample,
     bounds_of,
     cap_of,
+    draws_of,
     shelf_of,
     shelf_price,
     terms,
@@ -38,7 +39,7 @@ from retail_gym.kernels.shelf import (
 
 __all__ = ["Result", "Scratch", "Store", "run_episodes"]
 
-i64 = np.int64
+i64, uintp = np.int64, np.uintp
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -57,6 +58,7 @@ class Store(NamedTuple):
     feature: tuple[np.float32, ...]  # 5: odd coefficients
     noise: Floats  # 9: coefficients, without the cap
     lowest_price: float  # [$]
+    log_lowest: float
     gamma_0: float  # of a visit
     gamma_1: float
     gamma_2: float
@@ -69,7 +71,6 @@ class Store(NamedTuple):
 class Result(NamedTuple):
     """What a week of E episodes leaves behind; the lines of an episode begin its row."""
 
-    discount: Floats  # E, S, I: drawn, before the price floor
     mean_discount: Floats  # E, S
     marketing: Floats  # E, U: marketing feature
     visited: NDArray[np.bool_]  # E, U
@@ -83,8 +84,11 @@ class Result(NamedTuple):
 class Scratch(NamedTuple):
     """Memory of one thread."""
 
+    log_price: Floats  # S, I: of the episode that is worked on
+    log_row: Floats  # I
+    discount: Floats  # products of a block
     chance: Floats  # products of a block
-    where: NDArray[np.uint32]  # 2, products of a block
+    where: NDArray[np.uint32]  # products of a block
     values: Floats  # N: pairs of the cap's sample
     block: NDArray[np.float32]
     row: NDArray[np.float32]  # products of the largest category
@@ -120,8 +124,8 @@ def run_episodes(
         laws: of the discounts; their states move.
         episode_e: episode keys, shape (E,).
         week_e: this week of each episode.
-        board: receives this week's prices; its groups are the segments.
-        past: last week's prices.
+        board: receives this week's shelf (a ``Stand``); its groups are the segments.
+        past: last week's shelf, a ``Stand`` too.
         past_row: row of each episode on it; -1 in its first week, when everybody comes.
         visited_before: visits of last week, shape (E, U).
         result: receives the week.
@@ -134,12 +138,10 @@ def run_episodes(
     e = _take(counter)
     while e < episode_e.size:
         episode, week = episode_e[e], week_e[e]
-        _shelf(
-            e, episode, week, store, laws, scratch.chance, scratch.where, board, result.discount[e],
-            result.mean_discount[e],
-        )  # fmt: skip
+        log_price_si = scratch.log_price
+        _shelf(e, episode, week, store, laws, scratch, board, log_price_si, result.mean_discount[e])
         for s in range(board.cap.shape[1]):
-            board.cap[e, s] = cap_of(store.sample, board.log_price[e, s], scratch.values)
+            board.cap[e, s] = cap_of(store.sample, log_price_si[s], scratch.values)
         bounds_of(
             e, store.noise, store.gamma_cate_0, store.gamma_cate_1, store.log_size, board
         )  # fmt: skip
@@ -153,42 +155,42 @@ def run_episodes(
             visits_of(
                 single, double, store.feature, past, past_row[e], episode, week, store.gamma_0,
                 store.gamma_1, store.gamma_2, result.marketing[e], visited_before[e], scale,
-                i64(0), n_customers, scratch.block, scratch.drawn, scratch.exact, visited_u, counts,
+                i64(0), n_customers, scratch.block, scratch.drawn, scratch.exact, None,
+                scratch.log_row, visited_u, counts,
             )  # fmt: skip
         n = i64(0)
         for u in range(n_customers):
             if visited_u[u]:
                 n = trip_of(
-                    single, double, store.feature, board, store.category_hash, store.gamma_cate_0,
-                    store.gamma_cate_1, episode, week, e, u, u, scale, scratch.row, scratch.drawn,
-                    scratch.exact, scratch.draws, scratch.open_j, result.lines[e], result.rates[e],
-                    n, None, None, counts,
+                    single, double, store.feature, board, log_price_si, store.category_hash,
+                    store.gamma_cate_0, store.gamma_cate_1, episode, week, e, u, u, scale,
+                    scratch.row, scratch.drawn, scratch.exact, scratch.draws, scratch.open_j,
+                    result.lines[e], result.rates[e], n, None, None, counts,
                 )  # fmt: skip
         _figures(
-            n, week, store, board.group[e], result.discount[e], result.visited[e],
+            n, week, store, board.group[e], board.entry[e], laws.depth[e], result.visited[e],
             result.lines[e], result.paid[e], result.last_purchase[e], result.figure[e],
         )  # fmt: skip
         e = _take(counter)
 
 
 @njit(**INSIDE)
-def _shelf(e, episode, week, store, laws, chance, where, board, discount_si, mean_s):
+def _shelf(e, episode, week, store, laws, scratch, board, log_price_si, mean_s):
     """Discounts, prices, price terms and mean discounts of episode e, block by block."""
     n = store.item_hash.size
     for s in range(mean_s.size):
         mean_s[s], board.size[e, s] = 0.0, 0.0
-    for start in range(0, n, BLOCK):
-        stop = min(start + BLOCK, n)
-        shelf_of(
-            e, start, stop, store.item_hash, episode, week, laws, store.log_base_price,
-            store.lowest_price, chance, where, discount_si, board.log_price[e],
-        )  # fmt: skip
+    for a in range(0, n, BLOCK):
+        b = min(a + BLOCK, n)
+        draws_of(store.item_hash[a:b], episode, week, scratch.chance, scratch.where)
         for s in range(mean_s.size):
-            mean_s[s] += _sum(discount_si[s, start:stop])
-            largest = terms(
-                store.beta_i[start:stop], board.log_price[e, s, start:stop],
-                board.price[e, s, start:stop],
+            discount_k, log_price_k = scratch.discount[: b - a], log_price_si[s, a:b]
+            shelf_of(
+                e, s, a, b, laws, scratch.chance, scratch.where, store.log_base_price,
+                store.log_lowest, board.entry[e, s, a:b], discount_k, log_price_k,
             )  # fmt: skip
+            mean_s[s] += _sum(discount_k)
+            largest = terms(store.beta_i[a:b], log_price_k, board.price[e, s, a:b])
             board.size[e, s] = max(board.size[e, s], largest)
     for s in range(mean_s.size):
         mean_s[s] /= n
@@ -208,7 +210,9 @@ def _sum(values):
 
 
 @njit(**INSIDE)
-def _figures(n, week, store, group_u, discount_si, visited_u, lines, paid, last_purchase, figure):
+def _figures(
+    n, week, store, group_u, entry_si, depth_s, visited_u, lines, paid, last_purchase, figure
+):
     """Prices paid, last purchases and the week's figures.
 
     Source: the definitions of :class:`retail_gym.outcome.WeekOutcome`.
@@ -217,7 +221,8 @@ def _figures(n, week, store, group_u, discount_si, visited_u, lines, paid, last_
     for k in range(n):
         u, i, quantity = lines[0, k], lines[2, k], lines[3, k]
         base = store.base_price[i]
-        price = shelf_price(discount_si[group_u[u], i], base, store.lowest_price)
+        discount = depth_s[group_u[u], uintp(entry_si[group_u[u], i])]
+        price = shelf_price(discount, base, store.lowest_price)
         paid[0, k], paid[1, k] = price, base
         units += quantity
         revenue += quantity * price

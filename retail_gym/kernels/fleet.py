@@ -6,8 +6,9 @@ The interpreter's part is arranging arrays, once for all episodes; the threads o
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
@@ -20,7 +21,7 @@ from retail_gym.kernels.base import Figures, Memory, Purchases
 from retail_gym.kernels.crew import Crew
 from retail_gym.kernels.decisions import BLOCK as VISIT_BLOCK
 from retail_gym.kernels.episode import Result, Scratch, Store, run_episodes
-from retail_gym.kernels.memory import Board, FastMemory, Week, empty_board, join_boards
+from retail_gym.kernels.memory import FastMemory, Stand, Week, empty_stand, join_stands
 from retail_gym.kernels.packed import pack
 from retail_gym.kernels.shelf import BLOCK, Laws, cap_sample
 from retail_gym.world.world import World
@@ -54,7 +55,7 @@ class Promoted(NamedTuple):
     unit_price: Floats  # L [$]
     base_price: Floats  # L [$]
     last_purchase: Ints  # U
-    discount_si: Floats  # S, I
+    discounts: Callable[[], Floats]  # S, I
     segment_discount: Floats  # S
     figures: Figures | None  # None where quantities were left open
 
@@ -65,7 +66,10 @@ def fits(world: World, memory: Memory, week: int, n_segments: int) -> bool:
         return False
     if week == 1:
         return True
-    return isinstance(memory, FastMemory) and memory.past[-1].board.cap.shape[1] == n_segments
+    if not isinstance(memory, FastMemory):
+        return False
+    last = memory.past[-1].board  # a stand: of a week that went this way
+    return isinstance(last, Stand) and last.cap.shape[1] == n_segments
 
 
 def promote(
@@ -90,19 +94,19 @@ def promote(
         The weeks, and the work done.
     """
     packed, n = pack(world), len(episodes)
-    n_segments, n_products = laws.state.shape[1:]
-    n_customers = world.n_customers
-    board = empty_board(
+    n_segments, n_customers = laws.state.shape[1], world.n_customers
+    store = _store(world, accounts)
+    board = empty_stand(
         packed,
-        np.empty((n, n_segments, n_products)),
-        np.empty((n, n_segments)),
+        laws,
         np.stack([episode.segment_u for episode in episodes]),
+        store.log_base_price,
+        store.log_lowest,
     )
     past, past_row = _past([episode.memory for episode in episodes], board)
-    room = _room(world)
+    room = _room(world, n_segments)
     room.grow(n, crew.size)
     result = Result(
-        np.empty((n, n_segments, n_products)),
         np.empty((n, n_segments)),
         np.empty((n, n_customers)),
         np.empty((n, n_customers), dtype=bool),
@@ -114,7 +118,7 @@ def promote(
     )
     counts = np.zeros((crew.size, 5), dtype=np.int64)
     arguments = (
-        _store(world, accounts),
+        store,
         packed.single,
         packed.double,
         laws,
@@ -133,13 +137,13 @@ def promote(
             for t, scratch in enumerate(room.scratch[: min(n, crew.size)])
         ]
     )
-    for shared in (result.visited, result.last_purchase, result.discount):
+    for shared in (result.visited, result.last_purchase):
         shared.flags.writeable = False  # outcomes and states share them
     return _unpack(world, episodes, board, result), counts.sum(axis=0)
 
 
 def _unpack(
-    world: World, episodes: Sequence[Episode], board: Board, result: Result
+    world: World, episodes: Sequence[Episode], board: Stand, result: Result
 ) -> list[Promoted]:
     none = np.zeros(world.n_customers)
     weeks = []
@@ -151,11 +155,10 @@ def _unpack(
         result.marketing,
         result.visited,
         result.last_purchase,
-        result.discount,
         result.mean_discount,
         strict=False,  # the lines and prices paid have room for more
     )
-    for e, (episode, row, lines, paid, marketing, visited, *rest) in enumerate(rows):
+    for e, (episode, row, lines, paid, marketing, visited, last_purchase, mean) in enumerate(rows):
         figures: Figures | None = Figures(*row)
         n = int(row[4])
         customer, category, product, quantity = lines[:, :n].copy()
@@ -170,22 +173,28 @@ def _unpack(
         past = (memory.past[-1], now) if isinstance(memory, FastMemory) else (now,)
         kept = FastMemory(world, episode.key, past, None, none, none)
         bought = Purchases(customer, category, product, quantity)
-        weeks.append(Promoted(kept, bought, unit_price, base_price, *rest, figures))
+        discounts = partial(board.discount_si, e)
+        weeks.append(
+            Promoted(kept, bought, unit_price, base_price, last_purchase, discounts, mean, figures)
+        )
     return weeks
 
 
-def _past(memories: Sequence[Memory], board: Board) -> tuple[Board, Ints]:
+def _past(memories: Sequence[Memory], board: Stand) -> tuple[Stand, Ints]:
     """Last week's prices and the row of each episode on them; -1 where there was no last week."""
-    weeks = [memory.past[-1] if isinstance(memory, FastMemory) else None for memory in memories]
-    met = [week for week in weeks if week is not None]
+    stands = [
+        (memory.past[-1].board, memory.past[-1].row) if isinstance(memory, FastMemory) else None
+        for memory in memories
+    ]
+    met = [(stand, row) for stand, row in filter(None, stands) if isinstance(stand, Stand)]
     if not met:
         return board, np.full(len(memories), -1)
-    if all(week.board is met[0].board for week in met):
-        rows = [-1 if week is None else week.row for week in weeks]
-        return met[0].board, np.array(rows, dtype=np.int64)
-    joined = iter(range(len(met)))
-    rows = [-1 if week is None else next(joined) for week in weeks]
-    return join_boards([(week.board, week.row) for week in met]), np.array(rows, dtype=np.int64)
+    if all(stand is met[0][0] for stand, _ in met):
+        rows = [-1 if found is None else found[1] for found in stands]
+        return met[0][0], np.array(rows, dtype=np.int64)
+    number = iter(range(len(met)))
+    rows = [-1 if found is None else next(number) for found in stands]
+    return join_stands(met), np.array(rows, dtype=np.int64)
 
 
 def _store(world: World, accounts: tuple[float, int]) -> Store:
@@ -204,6 +213,7 @@ def _store(world: World, accounts: tuple[float, int]) -> Store:
             packed.feature_coefficients,
             packed.noise_coefficients,
             float(world.lowest_price),
+            math.log(world.lowest_price),
             float(world.gamma_store_0),
             float(world.gamma_store_1),
             float(world.gamma_store_2),
@@ -219,9 +229,9 @@ def _store(world: World, accounts: tuple[float, int]) -> Store:
 class _Room:
     """Memory in which one caller's weeks of a store are worked out, used again every week."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, n_segments: int) -> None:
         self.scratch: list[Scratch] = []
-        self._world = world
+        self._world, self._segments = world, n_segments
         self._lines = world.n_customers * world.n_categories
         self._make_lines(0)
 
@@ -241,8 +251,11 @@ class _Room:
         stored = pack(world).single.heads.size == 0
         longest = max(largest, VISIT_BLOCK)
         return Scratch(
+            np.empty((self._segments, world.n_products)),
+            np.empty(world.n_products),
             np.empty(BLOCK),
-            np.empty((2, BLOCK), dtype=np.uint32),
+            np.empty(BLOCK),
+            np.empty(BLOCK, dtype=np.uint32),
             np.empty(world.cap_reference.level.size),
             np.empty(VISIT_BLOCK, dtype=np.float32),
             np.empty(largest, dtype=np.float32),
@@ -253,12 +266,11 @@ class _Room:
         )
 
 
-def _room(world: World) -> _Room:
+def _room(world: World, n_segments: int) -> _Room:
     """This thread's room for a store."""
     if not hasattr(_own, "rooms"):
         _own.rooms = WeakKeyDictionary()
-    rooms: WeakKeyDictionary[World, _Room] = _own.rooms
-    found = rooms.get(world)
-    if found is None:
-        found = rooms[world] = _Room(world)
-    return found
+    rooms: dict[int, _Room] = _own.rooms.setdefault(world, {})
+    if n_segments not in rooms:
+        rooms[n_segments] = _Room(world, n_segments)
+    return rooms[n_segments]

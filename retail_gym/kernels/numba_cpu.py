@@ -155,7 +155,7 @@ class NumbaKernel:
         """Visits from last week's rows, each summed only as far as its draw asks."""
         keys, weeks = _addresses(requests)
         n = world.n_customers
-        board = join_boards([(memory.past[-1].board, memory.past[-1].row) for memory in memories])
+        board = join_boards([memory.past[-1].on_board() for memory in memories])
         before = np.stack([memory.visited for memory in memories])
         marketing = np.stack([request.offer.marketing_u for request in requests])
         came = np.empty((len(requests), n), dtype=bool)

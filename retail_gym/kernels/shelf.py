@@ -28,6 +28,7 @@ __all__ = [
     "cap_of",
     "cap_sample",
     "caps",
+    "draws_of",
     "shelf_of",
     "shelf_price",
     "shelf_weeks",
@@ -81,14 +82,17 @@ def shelf_weeks(
         price: receives the prices [$], same shape.
         log_price: receives their logs, same shape.
     """
-    chance, where = np.empty(BLOCK, np.float64), np.empty((2, BLOCK), np.uint32)
+    chance, where = np.empty(BLOCK, np.float64), np.empty(BLOCK, np.uint32)
+    entry, log_lowest = np.empty(BLOCK, np.uint16), math.log(lowest)
     for e in range(episode_e.size):
-        for start in range(0, hashed.size, BLOCK):
-            stop = min(start + BLOCK, hashed.size)
-            shelf_of(
-                e, start, stop, hashed, episode_e[e], week_e[e], laws, log_base, lowest, chance,
-                where, discount[e], log_price[e],
-            )  # fmt: skip
+        for a in range(0, hashed.size, BLOCK):
+            b = min(a + BLOCK, hashed.size)
+            draws_of(hashed[a:b], episode_e[e], week_e[e], chance, where)
+            for s in range(discount.shape[1]):
+                shelf_of(
+                    e, s, a, b, laws, chance, where, log_base, log_lowest, entry,
+                    discount[e, s, a:b], log_price[e, s, a:b],
+                )  # fmt: skip
         for s in range(price.shape[1]):
             for i in range(base.size):
                 price[e, s, i] = shelf_price(discount[e, s, i], base[i], lowest)
@@ -102,59 +106,63 @@ def shelf_price(discount, base, lowest):
 
 
 @njit(**INSIDE)
+def draws_of(hashed, episode, week, chance, where):
+    """The draws of a block of products: of the state a uniform, of the depth a byte sum."""
+    s1, s2 = key_halves(stage_head(episode, week, _STATE), u64(0))
+    d1, d2 = key_halves(stage_head(episode, week, _DEPTH), u64(0))
+    for k in range(hashed.size):
+        word, _ = words(hashed[k], s1, s2)
+        chance[k] = as_uniform(word)
+    for k in range(hashed.size):
+        word, _ = words(hashed[k], d1, d2)
+        where[k] = byte_sum(word)
+
+
+@njit(**INSIDE)
 def shelf_of(
-    e, start, stop, hashed, episode, week, laws, log_base, lowest, chance, where, discount_si,
-    log_price_si,
+    e, s, a, b, laws, chance, where, log_base, log_lowest, entry_k, discount_k, log_price_k,
 ):  # fmt: skip
-    """The shelf of episode e from product ``start`` to before ``stop``, at most a block.
+    """The shelf of episode e and segment s from product a to before b, at most a block.
 
     Args:
-        chance: scratch, float64 of a block.
-        where: scratch, uint32 of two blocks.
+        e: the episode; ``s`` the segment, ``a`` the first product, ``b`` the one after the last.
+        s: segment.
+        a: first product.
+        b: product after the last.
+        laws: of the discounts; the states move.
+        chance: see :func:`draws_of`.
+        where: likewise.
+        log_base: logs of base prices, shape (I,).
+        log_lowest: log of the price floor.
+        entry_k: receives where in the tables of the laws the discount stands, uint16.
+        discount_k: receives the discounts.
+        log_price_k: receives the logs of prices.
 
     Source: paper eq. 13-16 (:func:`~retail_gym.model.price.discount_state`,
     :func:`~retail_gym.model.price.discount`, :func:`~retail_gym.model.price.price`).
     """
-    s1, s2 = key_halves(stage_head(episode, week, _STATE), u64(0))
-    d1, d2 = key_halves(stage_head(episode, week, _DEPTH), u64(0))
-    # In passes without branches: states are random, and a branch on them guesses wrong.
-    for k in range(stop - start):
-        word, _ = words(hashed[uintp(start + k)], s1, s2)
-        chance[k] = as_uniform(word)
-    for k in range(stop - start):
-        word, _ = words(hashed[uintp(start + k)], d1, d2)
-        where[0, k] = byte_sum(word)
-    for s in range(discount_si.shape[0]):
-        _block(
-            chance, where, laws.on[e, s], laws.transition[e, s, 0], laws.transition[e, s, 1],
-            laws.rank[e, 0, start:stop], laws.rank[e, 1, start:stop], laws.depth[e, s],
-            laws.log_kept[e, s], log_base[start:stop], math.log(lowest),
-            laws.state[e, s, start:stop], discount_si[s, start:stop], log_price_si[s, start:stop],
-        )  # fmt: skip
-
-
-@njit(**INSIDE)
-def _block(
-    chance, where, on, enter, stay, enter_rank, stay_rank, depth, log_kept, log_base, log_lowest,
-    state_i, discount_i, log_price_i,
-):  # fmt: skip
-    n = state_i.size
-    if not on:
+    n, state = b - a, laws.state[e, s, a:b]
+    if not laws.on[e, s]:
         for k in range(n):
-            state_i[k], discount_i[k] = False, 0.0
-            log_price_i[k] = log_base[k] if log_base[k] > log_lowest else log_lowest
-        return
+            state[k], entry_k[k], discount_k[k] = False, _NOWHERE, 0.0
+            log_price_k[k] = log_base[uintp(a + k)]
+    else:
+        enter, stay = laws.transition[e, s, 0], laws.transition[e, s, 1]
+        enter_rank, stay_rank = laws.rank[e, 0, a:b], laws.rank[e, 1, a:b]
+        depth, log_kept = laws.depth[e, s], laws.log_kept[e, s]
+        # In passes without branches: states are random, and a branch on them guesses wrong.
+        for k in range(n):
+            held, from_here = stay[uintp(stay_rank[k])], enter[uintp(enter_rank[k])]
+            state[k] = chance[k] < (held if state[k] else from_here)
+        for k in range(n):
+            entry_k[k] = where[k] if state[k] else _NOWHERE
+        for k in range(n):
+            entry = uintp(entry_k[k])
+            discount_k[k], log_price_k[k] = depth[entry], log_kept[entry]
+        for k in range(n):
+            log_price_k[k] += log_base[uintp(a + k)]
     for k in range(n):
-        held, from_here = stay[uintp(stay_rank[k])], enter[uintp(enter_rank[k])]
-        state_i[k] = chance[k] < (held if state_i[k] else from_here)
-    for k in range(n):
-        where[1, k] = where[0, k] if state_i[k] else _NOWHERE
-    for k in range(n):
-        entry = where[1, k]
-        discount_i[k], log_price_i[k] = depth[uintp(entry)], log_kept[uintp(entry)]
-    for k in range(n):
-        log_paid = log_base[k] + log_price_i[k]
-        log_price_i[k] = log_paid if log_paid > log_lowest else log_lowest
+        log_price_k[k] = log_price_k[k] if log_price_k[k] > log_lowest else log_lowest
 
 
 _samples: WeakKeyDictionary[World, Sample] = WeakKeyDictionary()
