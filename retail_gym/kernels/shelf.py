@@ -147,15 +147,14 @@ def shelf_of(
             state[k], entry_k[k], discount_k[k] = False, _NOWHERE, 0.0
             log_price_k[k] = log_base[uintp(a + k)]
     else:
-        enter, stay = laws.transition[e, s, 0], laws.transition[e, s, 1]
-        enter_rank, stay_rank = laws.rank[e, 0, a:b], laws.rank[e, 1, a:b]
+        transition, rank = laws.transition[e, s], laws.rank[e, :, a:b]
         depth, log_kept = laws.depth[e, s], laws.log_kept[e, s]
-        # In passes without branches: states are random, and a branch on them guesses wrong.
+        # Without branches: states are random, and a branch on them guesses wrong.
         for k in range(n):
-            held, from_here = stay[uintp(stay_rank[k])], enter[uintp(enter_rank[k])]
-            state[k] = chance[k] < (held if state[k] else from_here)
+            before = uintp(state[k])
+            state[k] = chance[k] < transition[before, uintp(rank[before, k])]
         for k in range(n):
-            entry_k[k] = where[k] if state[k] else _NOWHERE
+            entry_k[k] = _NOWHERE + u32(state[k]) * u32(where[k] - _NOWHERE)
         for k in range(n):
             entry = uintp(entry_k[k])
             discount_k[k], log_price_k[k] = depth[entry], log_kept[entry]
