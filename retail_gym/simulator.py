@@ -85,7 +85,7 @@ class Simulator:
         self._no_coupon = np.zeros(n)
         self._no_coupon.flags.writeable = False
         made = self.kernel
-        kind = made.together(world) if isinstance(made, NumbaKernel) else None
+        kind = made.together(world) if type(made) is NumbaKernel else None
         self._kind = None if kind is None else (id(world), self.n_segments, kind)
         self._state = SimulatorState(
             0, PlainMemory.before_first_week(n), np.zeros(n, dtype=np.int64), self._no_coupon

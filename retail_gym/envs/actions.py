@@ -90,9 +90,12 @@ class DepthFrequency:
             value = np.asarray(action, dtype=np.float32)
         except (TypeError, ValueError):
             value = None
-        if value is not None and value.shape == low.shape:
-            if ((value >= low) & (value <= high)).all():
-                return value
+        if (
+            value is not None
+            and value.shape == low.shape
+            and ((value >= low) & (value <= high)).all()
+        ):
+            return value
         allowed = (
             f"expected shape {low.shape} float32, depth in [0, {MAX_DEPTH}] and frequency in "
             f"[0, {MAX_FREQUENCY}] for each of {self.segments} segments"

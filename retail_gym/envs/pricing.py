@@ -307,7 +307,7 @@ def run_weeks(
         kinds.setdefault(key, []).append(k)
     outcomes: dict[int, WeekOutcome] = {}
     tasks = []
-    for (kind, kernel), members in kinds.items():
+    for (_, kernel), members in kinds.items():
         chosen = [envs[k] for k in members], [decisions[k] for k in members]
         if kernel:
             tasks.append((members, partial(_stage_by_stage, *chosen)))

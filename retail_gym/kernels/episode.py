@@ -5,7 +5,7 @@ What happens in an episode, in this order, while its arrays stay in the nearest 
     laws --> discounts, prices --> cap --> price terms, limits      shelf.shelf_of, cap_of, terms
                    |                             |
                    v                             v
-             mean discount --> marketing --> visits --> trips        decisions.visits_of, trip_of
+             mean discount --> marketing --> visits --> trips        visits.visits_of, decisions.trip_of
                                                           |
                                               lines, prices paid --> figures
 
@@ -24,7 +24,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from retail_gym.kernels.decisions import trip_of, visits_of
+from retail_gym.kernels.decisions import trip_of
 from retail_gym.kernels.passes import INSIDE
 from retail_gym.kernels.shelf import (
     BLOCK,
@@ -36,6 +36,7 @@ from retail_gym.kernels.shelf import (
     shelf_price,
     terms,
 )
+from retail_gym.kernels.visits import visits_of
 
 __all__ = ["Result", "Scratch", "Store", "run_episodes"]
 
@@ -43,6 +44,7 @@ i64, uintp = np.int64, np.uintp
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
 
 class Store(NamedTuple):
     """What a week reads of a store besides ``Single`` and ``Double``."""

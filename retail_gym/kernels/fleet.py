@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from retail_gym import rng
 from retail_gym.kernels.base import Figures, Memory, Purchases
 from retail_gym.kernels.crew import Crew
-from retail_gym.kernels.decisions import BLOCK as VISIT_BLOCK
 from retail_gym.kernels.episode import Result, Scratch, Store, run_episodes
 from retail_gym.kernels.memory import FastMemory, Stand, Week, empty_stand, join_stands
 from retail_gym.kernels.packed import pack
 from retail_gym.kernels.shelf import BLOCK, Laws, cap_sample
+from retail_gym.kernels.visits import BLOCK as VISIT_BLOCK
 from retail_gym.world.world import World
 
 Floats = NDArray[np.float64]

@@ -27,8 +27,14 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 __all__ = [
-    "Board", "FastMemory", "Week", "Stand",
-    "empty_stand", "join_boards", "join_stands", "make_board",
+    "Board",
+    "FastMemory",
+    "Stand",
+    "Week",
+    "empty_stand",
+    "join_boards",
+    "join_stands",
+    "make_board",
 ]  # fmt: skip
 
 
@@ -42,6 +48,9 @@ class Board(NamedTuple):
     noise: NDArray[np.float32]  # E, G, 9: noise coefficients with the cap taken out
     limit: NDArray[np.uint32]  # E, G, J: category draws (words) above this settle the category
     group: Ints  # E, U: group of each customer
+
+
+_OF_BOTH: Final = ("price", "cap", "size", "noise", "limit", "group")
 
 
 class Stand(NamedTuple):
@@ -64,12 +73,13 @@ class Stand(NamedTuple):
 
     def discount_si(self, e: int) -> Floats:
         """Discounts of an episode, before the price floor, shape (S, I)."""
-        return np.take_along_axis(self.depth[e], self.entry[e].astype(np.int64), axis=1)
+        table: Floats = self.depth[e]
+        return np.take_along_axis(table, self.entry[e].astype(np.int64), axis=1)
 
     def log_price_si(self, e: int) -> Floats:
         """Log prices of an episode, shape (S, I)."""
         kept = np.take_along_axis(self.log_kept[e], self.entry[e].astype(np.int64), axis=1)
-        return np.maximum(self.log_base + kept, self.log_lowest)
+        return np.asarray(np.maximum(self.log_base + kept, self.log_lowest))
 
 
 def empty_stand(
@@ -94,12 +104,11 @@ def empty_stand(
 
 def join_stands(rows: Sequence[tuple[Stand, int]]) -> Stand:
     """The shelf of some episodes, each a row of a shelf of one store."""
-    first = rows[0][0]
-    parts: list[Any] = [
-        np.stack([getattr(stand, field)[row] for stand, row in rows])
-        for field in Stand._fields[:-2]
-    ]
-    return Stand(*parts, first.log_base, first.log_lowest)
+    parts: dict[str, Any] = {
+        field: np.stack([getattr(stand, field)[row] for stand, row in rows])
+        for field in (*_OF_BOTH, "entry", "depth", "log_kept")
+    }
+    return rows[0][0]._replace(**parts)
 
 
 def make_board(world: World, packed: Packed, offers: Sequence[Offer]) -> Board:
@@ -172,9 +181,6 @@ class Week(NamedTuple):
         shared: list[Any] = [getattr(board, field)[e : e + 1] for field in _OF_BOTH]
         fields = dict(zip(_OF_BOTH, shared, strict=True))
         return Board(log_price=board.log_price_si(e)[None], **fields), 0
-
-
-_OF_BOTH: Final = ("price", "cap", "size", "noise", "limit", "group")
 
 
 class FastMemory:

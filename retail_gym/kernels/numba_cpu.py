@@ -17,18 +17,17 @@ the noise is addressed, so last week can be evaluated at any time.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
-from numba.core import event
 from numpy.typing import NDArray
 
 from retail_gym import rng
 from retail_gym.config import check_int
-from retail_gym.kernels import decisions
+from retail_gym.kernels import decisions, visits
+from retail_gym.kernels.announcement import announce
 from retail_gym.kernels.base import Memory, Purchases, Request
 from retail_gym.kernels.crew import Crew
 from retail_gym.kernels.fleet import Episode, Promoted, promote
@@ -101,13 +100,13 @@ class NumbaKernel:
         if len({_groups(request) for request in requests}) > 1:
             return [self.weeks(world, [request])[0] for request in requests]
         packed, lazy = pack(world), self.is_lazy(world)
-        visits = self._visits(world, packed, requests, lazy)
+        came = self._visits(world, packed, requests, lazy)
         board = make_board(world, packed, [request.offer for request in requests])
         lines, value, error = self._trips(
-            world, packed, board, requests, [visit.visited for visit in visits], lazy
+            world, packed, board, requests, [visit.visited for visit in came], lazy
         )
         results: list[tuple[Memory, Purchases]] = []
-        for e, (request, visit) in enumerate(zip(requests, visits, strict=True)):
+        for e, (request, visit) in enumerate(zip(requests, came, strict=True)):
             memory, depth = request.memory, packed.weeks_kept
             past = memory.past if isinstance(memory, FastMemory) and request.week > 1 else ()
             visit.visited.flags.writeable = False
@@ -163,7 +162,7 @@ class NumbaKernel:
 
         def work(first: int, last: int) -> Ints:
             counts = np.zeros(5, dtype=np.int64)
-            decisions.visits(
+            visits.visits(
                 packed.single,
                 packed.double,
                 packed.feature_coefficients,
@@ -178,8 +177,8 @@ class NumbaKernel:
                 self._scale,
                 first,
                 last,
-                np.empty(decisions.BLOCK, dtype=np.float32),
-                None if stored else np.empty((2, max(largest, decisions.BLOCK)), dtype=np.float32),
+                np.empty(visits.BLOCK, dtype=np.float32),
+                None if stored else np.empty((2, max(largest, visits.BLOCK)), dtype=np.float32),
                 np.empty(largest),
                 came,
                 counts,
@@ -338,20 +337,4 @@ def _visit_draw(request: Request, customers: Ints) -> Floats:
     return rng.uniform(word)
 
 
-class _Announcement(event.Listener):
-    """Says once that the kernel is being compiled, instead of leaving a silent pause."""
-
-    said = False
-
-    def on_start(self, event: Any) -> None:
-        """A function begins to compile."""
-        name = str(getattr(event.data.get("dispatcher"), "__module__", ""))
-        if not self.said and name.startswith("retail_gym"):
-            self.said = True
-            print("retail_gym: compiling the kernel, once, a few seconds ...", file=sys.stderr)
-
-    def on_end(self, event: Any) -> None:
-        """A function is compiled."""
-
-
-event.register("numba:compile", _Announcement())  # type: ignore[no-untyped-call]
+announce()

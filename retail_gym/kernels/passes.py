@@ -41,10 +41,12 @@ __all__ = [
     "exponentials_above",
     "guard_band",
     "key_halves",
+    "logistic",
     "poisson",
     "stage_head",
     "sum_of",
     "utilities",
+    "with_value",
 ]
 
 u32, u64, i64, f32, f64, uintp = (
@@ -89,6 +91,20 @@ def key_halves(head: Any, customer: Any) -> Any:
 def as_uniform(word: Any) -> Any:
     """Uniform in (0, 1) of a word (``rng.uniform``)."""
     return (f64(word) + 0.5) * 2.0**-32
+
+
+@njit(inline="always")
+def logistic(x: Any) -> Any:
+    """1 / (1 + exp(-x))."""
+    return 1.0 / (1.0 + math.exp(-x))
+
+
+@njit(inline="always")
+def with_value(top: Any, above: Any, value: Any) -> Any:
+    """One value more in a running log-sum-exp, which is ``top + log(above)``."""
+    if value > top:
+        return value, above * math.exp(top - value) + 1.0
+    return top, above + math.exp(value - top)
 
 
 @njit(fastmath=FAST, nogil=True, cache=True)

@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from retail_gym.kernels.passes import INSIDE, as_uniform, key_halves, stage_head
+from retail_gym.kernels.passes import INSIDE, as_uniform, key_halves, logistic, stage_head
 from retail_gym.kernels.single import FAST, LOG2E, byte_sum, words
 from retail_gym.rng import Stage
 from retail_gym.world.world import World
@@ -303,6 +303,6 @@ def bounds_of(e, noise, gamma_0, gamma_1, log_size, board):
             board.noise[e, g, k] = f32(noise[k])
         for j in range(log_size.size):
             utility = gamma_0[j] + gamma_1[j] * (finite + log_size[j])
-            bound = 1.0 / (1.0 + math.exp(-utility)) + 1e-9
+            bound = logistic(utility) + 1e-9
             bound = bound if bound < 1.0 else 1.0
             board.limit[e, g, j] = u32(i64(math.ceil(bound * (2.0**32 - 1))))
