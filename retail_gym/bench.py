@@ -142,9 +142,10 @@ def _steps(world: World, name: str, episodes: int) -> Timing:
 
 
 def _vector(world: World, num_envs: int, threads: int, episodes: int) -> tuple[Timing, Timing]:
-    """A step of a vector of environments and of the single one, turn by turn in the same run.
+    """A step of the single environment and of a vector, an episode of each in turn.
 
-    Of both weeks 2 to 53 count: in week 1 everybody visits. Resets do not.
+    Of both weeks 2 to 53 count: in week 1 everybody visits. Resets do not. Step by step in turn
+    would be unfair: the vector's arrays would drive the single environment's out of the caches.
     """
     from retail_gym.envs.vector import RetailPricingVectorEnv
 
@@ -152,17 +153,17 @@ def _vector(world: World, num_envs: int, threads: int, episodes: int) -> tuple[T
         world, num_envs=num_envs, threads=threads, autoreset_mode="Disabled"
     )
     single, action = RetailPricingEnv(world), np.array(SCENARIOS["III"], dtype=np.float32)
-    actions, one, many = np.tile(action, (num_envs, 1)), [], []
+    actions = np.tile(action, (num_envs, 1))
+    one: list[float] = []
+    many: list[float] = []
     for episode in range(episodes):
         vector.reset(seed=episode)
         single.reset(seed=episode)
-        for _ in range(single.horizon):
-            start = time.perf_counter()
-            vector.step(actions)
-            middle = time.perf_counter()
-            single.step(action)
-            one.append(time.perf_counter() - middle)
-            many.append(middle - start)
+        for times, env, acts in ((one, single, action), (many, vector, actions)):
+            for _ in range(single.horizon):
+                start = time.perf_counter()
+                env.step(acts)
+                times.append(time.perf_counter() - start)
     vector.close()
     weeks = np.arange(len(one)) % single.horizon > 0
     alone, together = np.array([one, many])[:, weeks] * 1e3
