@@ -81,8 +81,9 @@ class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
     is True. Unseeded resets, the automatic ones included, continue each environment's stream.
 
     ## Threads
-    The compiled kernel works without the interpreter lock, so ``threads`` share the
-    environments, a contiguous slice each (while they work, ``sys.setswitchinterval`` is 0.1 ms).
+    Weeks are simulated together, in compiled code without the interpreter lock; ``threads`` take
+    the environments one by one (while they work, ``sys.setswitchinterval`` is 0.1 ms). Stores
+    with inertia or without a cap, and other kernels, go in a contiguous slice per thread.
     An error inside an environment is raised as one ``RuntimeError`` naming it; ``reset`` then
     starts afresh. Reward and observation objects are shared and must keep no state between
     calls; a kernel object is copied for each further thread.

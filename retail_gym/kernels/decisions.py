@@ -194,7 +194,7 @@ def trip_of(
     return n
 
 
-@njit(**INSIDE)
+@njit(inline="always")
 def _open_categories(draws, limit, open_j):
     """Categories that their draw can still buy."""
     some = 0
@@ -205,7 +205,7 @@ def _open_categories(draws, limit, open_j):
     return some
 
 
-@njit(**INSIDE)
+@njit(inline="always")
 def _ask_for(single, u, open_j, some):
     """Ask for the coefficients of some categories ahead of time."""
     base, sigma = single.base[u], single.sigma[u]
@@ -215,7 +215,7 @@ def _ask_for(single, u, open_j, some):
             prefetch(sigma, i)
 
 
-@njit(**INSIDE)
+@njit(inline="always")
 def _quantities(
     single, double, u, k1, k2, q1, q2, category_hash, log_price_i, cap, drawn, lines, rates,
     begun, n,

@@ -25,7 +25,6 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from retail_gym.kernels.decisions import trip_of
-from retail_gym.kernels.passes import INSIDE
 from retail_gym.kernels.shelf import (
     BLOCK,
     Sample,
@@ -176,7 +175,7 @@ def run_episodes(
         e = _take(counter)
 
 
-@njit(**INSIDE)
+@njit(inline="always")
 def _shelf(e, episode, week, store, laws, scratch, board, log_price_si, mean_s):
     """Discounts, prices, price terms and mean discounts of episode e, block by block."""
     n = store.item_hash.size
@@ -198,7 +197,7 @@ def _shelf(e, episode, week, store, laws, scratch, board, log_price_si, mean_s):
         mean_s[s] /= n
 
 
-@njit(**INSIDE)
+@njit(inline="always")
 def _sum(values):
     """Sum in eight lanes, the same order of additions on every processor."""
     a, b, c, d, e, f, g, h = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
@@ -211,7 +210,7 @@ def _sum(values):
     return ((a + b) + (c + d)) + ((e + f) + (g + h))
 
 
-@njit(**INSIDE)
+@njit(inline="always")
 def _figures(
     n, week, store, group_u, entry_si, depth_s, visited_u, lines, paid, last_purchase, figure
 ):

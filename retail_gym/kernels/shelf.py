@@ -105,7 +105,7 @@ def shelf_price(discount, base, lowest):
     return paid if paid > lowest else lowest
 
 
-@njit(**INSIDE)
+@njit(inline="always")
 def draws_of(hashed, episode, week, chance, where):
     """The draws of a block of products: of the state a uniform, of the depth a byte sum."""
     s1, s2 = key_halves(stage_head(episode, week, _STATE), u64(0))
@@ -118,7 +118,7 @@ def draws_of(hashed, episode, week, chance, where):
         where[k] = byte_sum(word)
 
 
-@njit(**INSIDE)
+@njit(inline="always")
 def shelf_of(
     e, s, a, b, laws, chance, where, log_base, log_lowest, entry_k, discount_k, log_price_k,
 ):  # fmt: skip
@@ -203,7 +203,7 @@ def _caps(sample, log_price, out):
         out[k] = cap_of(sample, log_price[k], values)
 
 
-@njit(**INSIDE)
+@njit(inline="always")
 def cap_of(sample, log_price_i, values):
     """The cap at a price vector: ``CapReference.cap``, digit for digit.
 
@@ -229,7 +229,7 @@ def cap_of(sample, log_price_i, values):
     return below + sample.weight * (values[k] - below)
 
 
-@njit(**INSIDE)
+@njit(inline="always")
 def _collect(sample, log_price_i, floor, values):
     some = 0
     for k in range(sample.product.size):
@@ -240,7 +240,7 @@ def _collect(sample, log_price_i, floor, values):
     return some
 
 
-@njit(**INSIDE)
+@njit(inline="always")
 def _select(values, n, k):
     """Reorder values[:n] so that number k is in its place and none before it is larger."""
     a, b = 0, n - 1
@@ -292,7 +292,7 @@ def terms(beta_i, log_price_i, out):
     return f64(largest)
 
 
-@njit(**INSIDE)
+@njit(inline="always")
 def bounds_of(e, noise, gamma_0, gamma_1, log_size, board):
     """What the passes read of the caps of episode e; see :func:`boards`."""
     for g in range(board.cap.shape[1]):
