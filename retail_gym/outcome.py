@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from retail_gym.kernels.base import Purchases
+from retail_gym.kernels.base import Figures, Purchases
 
 if TYPE_CHECKING:
     import polars as pl
@@ -39,8 +40,31 @@ class WeekOutcome:
     visited: NDArray[np.bool_]  # U
     last_purchase: NDArray[np.int64]  # U: week of the last purchase up to now, 0 for never
     segment_of_customer: NDArray[np.int64]  # U
-    discount_si: Floats  # S, I: discount drawn, before the price floor
+    discounts: Floats | Callable[[], Floats]  # S, I, or what makes them; see discount_si
     coupon: Floats  # U: coupon used this week
+
+    def know(self, figures: Figures, segment_discount: Floats) -> None:
+        """Take figures over that a pass over the week has taken along.
+
+        They are what the properties below say, of which a pass is no second definition: it may
+        differ from them by the rounding of a sum in another order.
+        """
+        n = figures.lines
+        self.__dict__.update(
+            units=int(figures.units),
+            revenue=figures.revenue,
+            margin=figures.margin,
+            realised_discount=figures.line_discount / n if n else 0.0,
+            buyers=int(figures.buyers),
+            visit_rate=figures.visits / self.visited.size,
+            retention=figures.active / self.visited.size,
+            segment_discount=segment_discount,
+        )
+
+    @cached_property
+    def discount_si(self) -> Floats:
+        """Discount drawn, before the price floor, shape (S, I)."""
+        return self.discounts() if callable(self.discounts) else self.discounts
 
     @property
     def n_customers(self) -> int:

@@ -19,14 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retail_gym import rng
-from retail_gym.kernels.shelf import shelf_weeks
+from retail_gym.kernels.shelf import Laws, shelf_weeks
 from retail_gym.world.priors import Beta
 from retail_gym.world.store_config import Law, PromotionPlan
 
 Floats = NDArray[np.float64]
 Row = tuple[NDArray[Any], int]  # an array of several episodes, and the row of this one
 
-__all__ = ["Promotion", "Shelf", "stock"]
+__all__ = ["Promotion", "Shelf", "laws", "stock"]
 
 
 class Promotion:
@@ -80,6 +80,45 @@ class Shelf(NamedTuple):
     log_price: Floats
 
 
+def laws(promotions: Sequence[Promotion], plans: Sequence[Sequence[PromotionPlan]]) -> Laws:
+    """What moves the shelf of several episodes, whose states from now on lie in one array.
+
+    Args:
+        promotions: one per episode, of the same catalogue and number of segments.
+        plans: one plan per episode and segment.
+
+    Raises:
+        ValueError: for a plan with a probability per product of another catalogue.
+    """
+    items = promotions[0].items
+    rank = _joined([promotion.rank for promotion in promotions])
+    state = _joined([promotion.discounted for promotion in promotions])
+    for e, promotion in enumerate(promotions):
+        promotion.rank, promotion.discounted = (rank, e), (state, e)
+    # A plan may have a probability for each product: then every law is written out in full.
+    full = any(isinstance(law, np.ndarray) for row in plans for p in row for law in (p.a01, p.a11))
+    shape = (len(promotions), state.shape[1])
+    n_sums = rng.gumbel_lattice().size
+    transition = np.zeros((*shape, 2, items.size if full else n_sums))
+    depth, on = np.zeros((*shape, n_sums + 1)), np.zeros(shape, dtype=bool)
+    for e, row in enumerate(plans):
+        for s, plan in enumerate(row):
+            if plan.a01 is None or plan.a11 is None or plan.depth is None:
+                continue
+            on[e, s], depth[e, s, :n_sums] = True, _by_rank(plan.depth)
+            if plan.a01 is plan.a11 and not full:  # a (depth, frequency) policy
+                transition[e, s] = _by_rank(plan.a01)
+                continue
+            for k, law in enumerate((plan.a01, plan.a11)):
+                transition[e, s, k] = _per_product(law, rank[e, k]) if full else _by_rank(law)
+    with np.errstate(divide="ignore"):  # a depth of 1 leaves nothing; the floor takes care
+        log_kept = np.log(1.0 - depth)
+    if full:  # every product is of its own rank
+        each = np.arange(items.size, dtype=np.uint16)
+        rank = np.broadcast_to(each, rank.shape).copy()
+    return Laws(on, transition, rank, depth, log_kept, state)
+
+
 def stock(
     promotions: Sequence[Promotion],
     plans: Sequence[Sequence[PromotionPlan]],
@@ -107,46 +146,16 @@ def stock(
 
     Source: paper eq. 13-16.
     """
-    items = promotions[0].items
-    rank = _joined([promotion.rank for promotion in promotions])
-    state = _joined([promotion.discounted for promotion in promotions])
-    for e, promotion in enumerate(promotions):
-        promotion.rank, promotion.discounted = (rank, e), (state, e)
-    # A plan may have a probability for each product: then every law is written out in full.
-    full = any(isinstance(law, np.ndarray) for row in plans for p in row for law in (p.a01, p.a11))
-    shape = (len(promotions), state.shape[1])
-    n_sums = rng.gumbel_lattice().size
-    transition = np.zeros((*shape, 2, items.size if full else n_sums))
-    depth, on = np.zeros((*shape, n_sums + 1)), np.zeros(shape, dtype=bool)
-    for e, row in enumerate(plans):
-        for s, plan in enumerate(row):
-            if plan.a01 is None or plan.a11 is None or plan.depth is None:
-                continue
-            on[e, s], depth[e, s, :n_sums] = True, _by_rank(plan.depth)
-            for k, law in enumerate((plan.a01, plan.a11)):
-                transition[e, s, k] = _per_product(law, rank[e, k]) if full else _by_rank(law)
-    stages = (rng.Stage.DISCOUNT_STATE, rng.Stage.DISCOUNT_DEPTH)
-    keys = [
-        [int(half) for stage in stages for half in rng.stream_key(promotion.key, week, stage)]
-        for promotion, week in zip(promotions, weeks, strict=True)
-    ]
-    discount, price, log_price = (np.empty(state.shape) for _ in range(3))
-    with np.errstate(divide="ignore"):  # a depth of 1 leaves nothing; the floor takes care
-        log_kept = np.log(1.0 - depth)
+    moving = laws(promotions, plans)
+    discount, price, log_price = (np.empty(moving.state.shape) for _ in range(3))
     shelf_weeks(
-        items,
-        np.array(keys, dtype=np.uint32),
-        on,
-        transition,
-        np.broadcast_to(np.arange(items.size, dtype=np.uint16), rank.shape).copy()
-        if full
-        else rank,
-        depth,
-        log_kept,
+        promotions[0].items,
+        np.array([promotion.key for promotion in promotions], dtype=np.uint64),
+        np.array(weeks, dtype=np.int64),
+        moving,
         base_price_i,
         log_base_price_i,
         lowest_price,
-        state,
         discount,
         price,
         log_price,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,10 +18,13 @@ from retail_gym.kernels import (
     Request,
     make_kernel,
 )
-from retail_gym.kernels.shelf import cap_utilities
+from retail_gym.kernels.crew import ALONE, Crew
+from retail_gym.kernels.fleet import Episode, Promoted, fits
+from retail_gym.kernels.numba_cpu import NumbaKernel
+from retail_gym.kernels.shelf import Laws, caps
 from retail_gym.model.price import price_paid
 from retail_gym.model.store_visit import marketing_feature
-from retail_gym.outcome import WeekOutcome
+from retail_gym.outcome import COST_SHARE, RETENTION_WEEKS, WeekOutcome
 from retail_gym.promotion import Shelf
 from retail_gym.world.noise import customer_words, features
 from retail_gym.world.world import World
@@ -29,7 +32,7 @@ from retail_gym.world.world import World
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-__all__ = ["Simulator", "SimulatorState", "simulate_weeks"]
+__all__ = ["Simulator", "SimulatorState", "promote_weeks", "simulate_weeks"]
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,10 @@ class Simulator:
             self._segment_u[customers] = s
         n = world.n_customers
         self._no_coupon = np.zeros(n)
+        self._no_coupon.flags.writeable = False
+        made = self.kernel
+        kind = made.together(world) if type(made) is NumbaKernel else None
+        self._kind = None if kind is None else (id(world), self.n_segments, kind)
         self._state = SimulatorState(
             0, PlainMemory.before_first_week(n), np.zeros(n, dtype=np.int64), self._no_coupon
         )
@@ -154,6 +161,47 @@ class Simulator:
         offer = Offer(group_u, log_price_gi, cap_g, self.marketing(discount_si, week))
         return Request(self._state.memory, offer, self.episode_key, week)
 
+    def together(self) -> Hashable | None:
+        """What simulators whose next weeks of promotions go in one pass have in common.
+
+        None where the week goes stage by stage, at prices that are known beforehand.
+        """
+        state = self._state
+        if self._kind is None or (state.last_coupon is not self._no_coupon and self._reminded()):
+            return None
+        week, n = state.week + 1, self.n_segments
+        return self._kind if fits(self.world, state.memory, week, n) else None
+
+    def _reminded(self) -> bool:
+        """Whether last week's coupons count in the marketing feature."""
+        return self.world.marketing == "coupon" and bool(self._state.last_coupon.any())
+
+    def episode(self) -> Episode:
+        """What a pass over a week of promotions is given."""
+        state = self._state
+        return Episode(
+            state.memory, self.episode_key, state.week + 1, self._segment_u, state.last_purchase
+        )
+
+    def finish_promoted(self, done: Promoted) -> WeekOutcome:
+        """Move on to the week of promotions that the kernel computed."""
+        memory, week = done.memory, self._state.week + 1
+        self._state = SimulatorState(week, memory, done.last_purchase, self._no_coupon)
+        outcome = WeekOutcome(
+            week,
+            done.lines,
+            done.unit_price,
+            done.base_price,
+            memory.visited,
+            done.last_purchase,
+            self._segment_u,
+            done.discounts,
+            self._no_coupon,
+        )
+        if done.figures is not None:
+            outcome.know(done.figures, done.segment_discount)
+        return outcome
+
     def finish(
         self, memory: Memory, lines: Purchases, price_si: Floats, discount_si: Floats,
         coupon_u: Floats | None,
@@ -175,7 +223,7 @@ class Simulator:
             visited=memory.visited,
             last_purchase=last_purchase,
             segment_of_customer=self._segment_u,
-            discount_si=discount_si,
+            discounts=discount_si,
             coupon=coupon,
         )
 
@@ -245,10 +293,7 @@ def simulate_weeks(
     world, kernel = simulators[0].world, simulators[0].kernel
     coupons = [None] * len(simulators) if coupon_eu is None else coupon_eu
     discount, price, log_price = shelf
-    sample = world.cap_reference
-    utility = np.empty((*log_price.shape[:2], sample.product.size))
-    cap_utilities(sample.product, sample.level, sample.slope, log_price, utility)
-    cap = sample.percentiles(utility)
+    cap = caps(world, log_price)
     requests = [
         simulator.request(price[e], log_price[e], cap[e], discount[e], coupons[e])
         for e, simulator in enumerate(simulators)
@@ -257,4 +302,27 @@ def simulate_weeks(
     return [
         simulator.finish(*results[e], price[e], discount[e], coupons[e])
         for e, simulator in enumerate(simulators)
+    ]
+
+
+def promote_weeks(
+    simulators: Sequence[Simulator], laws: Laws, crew: Crew = ALONE
+) -> list[WeekOutcome]:
+    """Simulate a week of promotions in several episodes, in one pass from discounts to purchases.
+
+    The outcome of an episode is that of :func:`simulate_weeks` at the prices that follow from its
+    laws, the figures to the last rounding of their sums.
+
+    Args:
+        simulators: one per episode, alike in :meth:`Simulator.together`, which is not None.
+        laws: of the discounts in each; their states move.
+        crew: threads that share the episodes.
+    """
+    kernel = simulators[0].kernel
+    assert isinstance(kernel, NumbaKernel)
+    episodes = [simulator.episode() for simulator in simulators]
+    accounts = (COST_SHARE, RETENTION_WEEKS)
+    weeks = kernel.promote(simulators[0].world, episodes, laws, accounts, crew)
+    return [
+        simulator.finish_promoted(week) for simulator, week in zip(simulators, weeks, strict=True)
     ]

@@ -26,7 +26,8 @@ MORE = {
     },
     "env": {"steps_per_s"},
     "vector": {
-        "env_steps_per_s", "times_the_single_environment", "times_the_single_environment_at_best",
+        "env_steps_per_s", "single_minimum_ms", "single_median_ms", "times_the_single_environment",
+        "times_the_single_environment_at_best",
     },
     "full": set(),
 }  # fmt: skip

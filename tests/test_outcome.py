@@ -32,7 +32,7 @@ def make(week=6, last_purchase=(6, 3, 6, 2, 6), visited=(1, 1, 1, 0, 1), lines=s
         visited=np.array(visited, dtype=bool),
         last_purchase=np.array(last_purchase),
         segment_of_customer=np.array([1, 0, 1, 0, 0]),
-        discount_si=np.array([[0.0, 0.2, 0.4], [0.1, 0.0, 0.5]]),
+        discounts=np.array([[0.0, 0.2, 0.4], [0.1, 0.0, 0.5]]),
         coupon=np.zeros(5),
     )
 

@@ -68,23 +68,40 @@ class DepthFrequency:
                 np.array([plan.mean_depth for plan in action]),
                 np.array([plan.frequency for plan in action]),
             )
+        return self.decisions(self.check(action)[None])[0]
+
+    def decisions(self, rows: NDArray[Any]) -> list[Decision]:
+        """Turn rows of numbers within the bounds, shape (N, 2 S), into plans."""
         # Float32 numbers as their users mean them: 0.6, not 0.60000002.
-        value = np.asarray(np.round(self.check(action).astype(np.float64), 6), dtype=np.float64)
-        depth, frequency = value[0::2], value[1::2]
-        plans = [PromotionPlan.high_low(d, f) for d, f in zip(depth, frequency, strict=True)]
-        return Decision(plans, depth, frequency)
+        values = np.round(rows.astype(np.float64), 6)
+        return [
+            Decision(
+                [PromotionPlan.high_low(d, f) for d, f in zip(row[0::2], row[1::2], strict=True)],
+                value[0::2],
+                value[1::2],
+            )
+            for value, row in zip(values, values.tolist(), strict=True)
+        ]
 
     def check(self, action: Any) -> Floats32:
         """Return the action as float32 within the bounds, or refuse it."""
         low, high = self.space.low, self.space.high
+        try:
+            value = np.asarray(action, dtype=np.float32)
+        except (TypeError, ValueError):
+            value = None
+        if (
+            value is not None
+            and value.shape == low.shape
+            and ((value >= low) & (value <= high)).all()
+        ):
+            return value
         allowed = (
             f"expected shape {low.shape} float32, depth in [0, {MAX_DEPTH}] and frequency in "
             f"[0, {MAX_FREQUENCY}] for each of {self.segments} segments"
         )
-        try:
-            value = np.asarray(action, dtype=np.float32)
-        except (TypeError, ValueError):
-            raise ValueError(f"action {action!r} is not an array of numbers: {allowed}") from None
+        if value is None:
+            raise ValueError(f"action {action!r} is not an array of numbers: {allowed}")
         if value.shape != low.shape:
             raise ValueError(f"action has shape {value.shape}: {allowed}")
         if not np.isfinite(value).all():

@@ -95,26 +95,25 @@ class SegmentAggregates:
     def value(self, outcome: WeekOutcome, decision: Decision, elapsed: float) -> Floats32:
         """Figures of the week, shape (9 S + 1,)."""
         if self._size.size == 1:
-            table = self._of_everybody(outcome, decision)
+            values = np.array([*self._of_everybody(outcome, decision), elapsed], dtype=np.float32)
         else:
             table = self._by_segment(outcome, decision)
-        values = np.append(table.reshape(-1), elapsed).astype(np.float32)
-        return np.clip(values, self.space.low, self.space.high)
+            values = np.append(table.reshape(-1), elapsed).astype(np.float32)
+        np.maximum(values, self.space.low, out=values)
+        return np.minimum(values, self.space.high, out=values)
 
-    def _of_everybody(self, outcome: WeekOutcome, decision: Decision) -> NDArray[np.float64]:
+    def _of_everybody(self, outcome: WeekOutcome, decision: Decision) -> tuple[float, ...]:
         """The figures where there is one segment: those of the week."""
-        return np.array(
-            [
-                decision.depth[0],
-                decision.frequency[0],
-                outcome.visit_rate,
-                outcome.retention,
-                outcome.units,
-                outcome.revenue / self._scale,
-                outcome.realised_discount,
-                outcome.effective_discount,
-                outcome.category_penetration,
-            ]
+        return (
+            decision.depth[0],
+            decision.frequency[0],
+            outcome.visit_rate,
+            outcome.retention,
+            outcome.units,
+            outcome.revenue / self._scale,
+            outcome.realised_discount,
+            outcome.effective_discount,
+            outcome.category_penetration,
         )
 
     def _by_segment(self, outcome: WeekOutcome, decision: Decision) -> NDArray[np.float64]:

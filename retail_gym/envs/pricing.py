@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import inspect
 import os
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import fields
+from functools import partial
 from typing import Any, NamedTuple
 
 import gymnasium as gym
@@ -19,9 +20,10 @@ from retail_gym.envs.actions import Decision, DepthFrequency
 from retail_gym.envs.observations import Observation, SegmentAggregates
 from retail_gym.envs.rewards import Reward, as_reward
 from retail_gym.kernels import Kernel, make_kernel
+from retail_gym.kernels.crew import ALONE, Crew
 from retail_gym.outcome import WeekOutcome
-from retail_gym.promotion import Promotion, stock
-from retail_gym.simulator import Simulator, SimulatorState, simulate_weeks
+from retail_gym.promotion import Promotion, laws, stock
+from retail_gym.simulator import Simulator, SimulatorState, promote_weeks, simulate_weeks
 from retail_gym.world.store_config import StoreConfig
 from retail_gym.world.world import World, make_world
 
@@ -143,6 +145,7 @@ class RetailPricingEnv(gym.Env[Floats32, Floats32]):
         self.render_mode = render_mode
         self._kernel = make_kernel(kernel)
         self._segments = self.world.segment_customers(segments)
+        self._stages = (id(self.world), len(self._segments))
         self._reward = as_reward(reward)
         self._actions = DepthFrequency(len(self._segments))
         self._observation = observation or SegmentAggregates(self.world, self._segments)
@@ -288,16 +291,56 @@ class RetailPricingEnv(gym.Env[Floats32, Floats32]):
         return draw(self._history, self.world.name, self.horizon)
 
 
-def run_weeks(envs: Sequence[RetailPricingEnv], decisions: Sequence[Decision]) -> list[WeekOutcome]:
-    """Simulate a week in several running environments of one store, kernel and horizon.
+def run_weeks(
+    envs: Sequence[RetailPricingEnv], decisions: Sequence[Decision], crew: Crew = ALONE
+) -> list[WeekOutcome]:
+    """Simulate a week in several running environments.
 
     The second of the three parts of a step: decide, simulate, report. A native vector
     environment takes this one for all its environments together.
+
+    Args:
+        envs: of any stores; those of one store and kind go together.
+        decisions: one per environment.
+        crew: threads that share the work.
+
+    Returns:
+        What happened in each; it does not depend on the others, nor on the crew.
     """
-    if not envs:
-        return []
-    world = envs[0].world
-    simulators = [env._running() for env in envs]
+    kinds: dict[tuple[Hashable, int], list[int]] = {}
+    for k, env in enumerate(envs):
+        simulator = env._running()
+        kind = simulator.together()
+        # A kernel that goes stage by stage is one thread's.
+        key = (kind, 0) if kind is not None else (env._stages, id(env._kernel))
+        kinds.setdefault(key, []).append(k)
+    outcomes: dict[int, WeekOutcome] = {}
+    tasks = []
+    for (_, kernel), members in kinds.items():
+        chosen = [envs[k] for k in members], [decisions[k] for k in members]
+        if kernel:
+            tasks.append((members, partial(_stage_by_stage, *chosen)))
+        else:
+            outcomes |= zip(members, _in_one_pass(*chosen, crew), strict=True)
+    for (members, _), done in zip(tasks, crew.run([task for _, task in tasks]), strict=True):
+        outcomes |= zip(members, done, strict=True)
+    for k, env in enumerate(envs):
+        env.outcome = outcomes[k]
+        env._weeks += 1
+    return [outcomes[k] for k in range(len(envs))]
+
+
+def _in_one_pass(
+    envs: Sequence[RetailPricingEnv], decisions: Sequence[Decision], crew: Crew
+) -> list[WeekOutcome]:
+    moving = laws([env._promotion for env in envs], [decision.plans for decision in decisions])
+    return promote_weeks([env._running() for env in envs], moving, crew)
+
+
+def _stage_by_stage(
+    envs: Sequence[RetailPricingEnv], decisions: Sequence[Decision]
+) -> list[WeekOutcome]:
+    world, simulators = envs[0].world, [env._running() for env in envs]
     shelf = stock(
         [env._promotion for env in envs],
         [decision.plans for decision in decisions],
@@ -306,8 +349,4 @@ def run_weeks(envs: Sequence[RetailPricingEnv], decisions: Sequence[Decision]) -
         world.log_base_price,
         world.lowest_price,
     )
-    outcomes = simulate_weeks(simulators, shelf)
-    for env, outcome in zip(envs, outcomes, strict=True):
-        env.outcome = outcome
-        env._weeks += 1
-    return outcomes
+    return simulate_weeks(simulators, shelf)

@@ -37,7 +37,7 @@ class TurnError(Exception):
 
 @contextmanager
 def naming(members: list[int]) -> Iterator[None]:
-    """Say which environments an error belongs to."""
+    """Say which environments an error belongs to: those in the list when it happens."""
     try:
         yield
     except Exception as error:
@@ -70,9 +70,11 @@ def checked_mask(mask: Any, n: int) -> Flags:
 def columns(infos: dict[int, Info], n: int) -> Info:
     """Infos of some of n environments as arrays with masks."""
     chosen, table = list(infos), {}
-    for name, value in infos[chosen[0]].items():
-        table[name] = np.zeros(n, dtype=type(value))
-        table[name][chosen] = [info[name] for info in infos.values()]
-        table[f"_{name}"] = np.zeros(n, dtype=bool)
-        table[f"_{name}"][chosen] = True
+    here = np.zeros(n, dtype=bool)
+    here[chosen] = True
+    rows = [list(info.values()) for info in infos.values()]
+    for name, values in zip(infos[chosen[0]], zip(*rows, strict=True), strict=True):
+        table[name] = np.zeros(n, dtype=type(values[0]))
+        table[name][here] = values
+        table[f"_{name}"] = here.copy()
     return table

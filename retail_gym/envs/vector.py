@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import copy
 import os
-import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from typing import Any, Final
 
 import gymnasium as gym
@@ -29,6 +28,7 @@ from retail_gym.envs.turns import (
     naming,
 )
 from retail_gym.kernels import Kernel, make_kernel
+from retail_gym.kernels.crew import ALONE, Crew
 from retail_gym.outcome import WeekOutcome
 from retail_gym.world.store_config import StoreConfig
 from retail_gym.world.world import World
@@ -44,8 +44,6 @@ _SHARED: Final = ("segments", "reward", "horizon", "burn_in", "observation", "re
 
 #: Customers x products from which threads gain more than the interpreter lock costs them.
 _LARGE: Final = 500_000
-#: Seconds a thread may keep the interpreter from another that waits; Python's 5 ms is a week.
-_PATIENCE: Final = 1e-4
 
 
 class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
@@ -83,8 +81,9 @@ class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
     is True. Unseeded resets, the automatic ones included, continue each environment's stream.
 
     ## Threads
-    The compiled kernel works without the interpreter lock, so ``threads`` share the
-    environments, a contiguous slice each (while they work, ``sys.setswitchinterval`` is 0.1 ms).
+    Weeks are simulated together, in compiled code without the interpreter lock; ``threads`` take
+    the environments one by one (while they work, ``sys.setswitchinterval`` is 0.1 ms). Stores
+    with inertia or without a cap, and other kernels, go in a contiguous slice per thread.
     An error inside an environment is raised as one ``RuntimeError`` naming it; ``reset`` then
     starts afresh. Reward and observation objects are shared and must keep no state between
     calls; a kernel object is copied for each further thread.
@@ -105,7 +104,7 @@ class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         **RetailPricingEnv.metadata,
         "autoreset_mode": AutoresetMode.NEXT_STEP,
     }
-    _pool: ThreadPoolExecutor | None = None  # made when first needed; closed even if half made
+    _crew: Crew = ALONE  # closed even if the environment is half made
 
     def __init__(
         self,
@@ -159,8 +158,8 @@ class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         self._observations: Any = create_empty_array(first.observation_space, self.num_envs)
         self._weeks = np.zeros(self.num_envs, dtype=np.int64)  # since the last reset
         self._ended = np.zeros(self.num_envs, dtype=bool)  # and not reset since
-        self._started = self._warm = False
-        self._pool_process = 0
+        self._started = False
+        self._crew = Crew(self.threads)
 
     @property
     def np_random_seed(self) -> Any:
@@ -193,7 +192,7 @@ class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         if not self._started and not chosen.all():
             raise ResetNeeded("reset every environment before resetting some by reset_mask")
 
-        turns = self._each(lambda members: self._resets(members, seeds, rest), chosen)
+        turns = self._naming(lambda: self._reset_slices(chosen, seeds, rest))
         self._weeks[chosen] = 0
         self._ended[chosen] = False
         self._started = True
@@ -221,8 +220,8 @@ class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         if self.autoreset_mode == AutoresetMode.DISABLED and self._ended.any():
             which = np.flatnonzero(self._ended).tolist()
             raise ResetNeeded(f"environments {which} ended: reset them, by options['reset_mask']")
-        rows = self._checked(actions)
-        turns = self._each(lambda members: self._turns(members, rows), np.ones(self.num_envs, bool))
+        decisions = self._decisions(actions)
+        turns = self._naming(lambda: self._turns(decisions))
         rewards = np.array([turn.reward for turn in turns.values()], dtype=np.float64)
         truncated = np.array([turn.ended for turn in turns.values()], dtype=bool)
         info: Info = {}
@@ -238,33 +237,42 @@ class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
             info["_final_info"] = truncated.copy()
         info |= columns({k: turn.info for k, turn in turns.items()}, self.num_envs)
         self._ended = truncated & (self.autoreset_mode != AutoresetMode.SAME_STEP)
-        self._warm = True
+        self._crew.warm = True
         terminated = np.zeros(self.num_envs, dtype=bool)
         return self._observations.copy(), rewards, terminated, truncated, info
+
+    def _reset_slices(
+        self, chosen: Flags, seeds: Sequence[int | None], options: dict[str, Any]
+    ) -> Turns:
+        """Reset the environments chosen, each slice of them in a thread."""
+        slices = [members[chosen[members]].tolist() for members in self._slices]
+        tasks = [partial(self._resets, members, seeds, options) for members in slices if members]
+        return {k: turn for turns in self._crew.run(tasks) for k, turn in turns.items()}
 
     def _resets(
         self, members: list[int], seeds: Sequence[int | None], options: dict[str, Any]
     ) -> Turns:
-        turns = {}
-        for k in members:
-            with naming([k]):
+        turns, current = {}, [0]
+        with naming(current):
+            for k in members:
+                current[0] = k
                 turns[k] = Turn(*self.envs[k].reset(seed=seeds[k], options=options))
         return turns
 
-    def _turns(self, members: list[int], actions: Any) -> Turns:
-        """A step of some environments, their weeks simulated together."""
-        turns, decisions = {}, {}
-        for k in members:
-            with naming([k]):
-                if self._ended[k]:  # NEXT_STEP; DISABLED does not come here
-                    self._weeks[k] = 0
-                    turns[k] = Turn(*self.envs[k].reset())
-                else:
-                    decisions[k] = self.envs[k].decide(actions[k])
+    def _turns(self, decisions: dict[int, Decision]) -> Turns:
+        """A step of every environment, their weeks simulated together."""
+        turns, current = {}, [0]
+        with naming(current):
+            for k in np.flatnonzero(self._ended).tolist():  # NEXT_STEP; not DISABLED
+                current[0] = k
+                self._weeks[k] = 0
+                turns[k] = Turn(*self.envs[k].reset())
         with naming(list(decisions)):
-            outcomes = run_weeks([self.envs[k] for k in decisions], list(decisions.values()))
-        for (k, decision), outcome in zip(decisions.items(), outcomes, strict=True):
-            with naming([k]):
+            chosen = [self.envs[k] for k in decisions]
+            outcomes = run_weeks(chosen, list(decisions.values()), self._crew)
+        with naming(current):
+            for (k, decision), outcome in zip(decisions.items(), outcomes, strict=True):
+                current[0] = k
                 turns[k] = self._turn(k, decision, outcome)
         return turns
 
@@ -288,55 +296,33 @@ class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
 
     def close_extras(self, **kwargs: Any) -> None:
         """End the threads; called once, by ``close``."""
-        if self._pool is not None:
-            self._pool.shutdown()
-        self._pool = None
+        self._crew.close()
 
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_pool": None}  # a copy makes threads of its own
-
-    def _each(self, task: Callable[[list[int]], Turns], chosen: Flags) -> Turns:
-        """Do a task for some environments, each slice of them in a thread."""
+    def _naming(self, task: Callable[[], Turns]) -> Turns:
+        """Do a task; an error inside an environment is one RuntimeError that names it."""
         if self.closed:
             raise ClosedEnvironmentError("the vector environment is closed: make another")
-        slices = [members[chosen[members]].tolist() for members in self._slices]
-        first, *others = [members for members in slices if members]
-        interval = sys.getswitchinterval()
-        futures: list[Future[Turns]] = []
-        done: Turns = {}
         try:
-            if others and self._warm:
-                if self._pool is None or self._pool_process != os.getpid():  # new, or forked
-                    self._pool = ThreadPoolExecutor(self.threads - 1, "retail_gym")
-                    self._pool_process = os.getpid()
-                sys.setswitchinterval(min(interval, _PATIENCE))
-                futures = [self._pool.submit(task, members) for members in others]
-                others = []
-            for members in (first, *others):
-                done |= task(members)
-            wait(futures)
-            for future in futures:
-                done |= future.result()
+            turns = task()
         except TurnError as failure:
             self._started = False
             raise RuntimeError(str(failure)) from failure.__cause__
-        finally:
-            wait(futures)
-            sys.setswitchinterval(interval)
-        for k, turn in done.items():
+        for k, turn in turns.items():
             self._observations[k] = turn.observation
-        return {k: done[k] for k in sorted(done)}
+        return {k: turns[k] for k in sorted(turns)}
 
-    def _checked(self, actions: Any) -> Any:
-        """The actions, one item per environment, or ValueError naming the first bad one."""
+    def _decisions(self, actions: Any) -> dict[int, Decision]:
+        """What the actions of running environments mean, or ValueError naming the first bad one."""
+        running = np.flatnonzero(~self._ended).tolist()  # NEXT_STEP ignores the others
         if isinstance(actions, np.ndarray) and self.action_space.contains(actions):
-            return actions
+            return dict(zip(running, self._actions.decisions(actions[running]), strict=True))
         if not hasattr(actions, "__len__") or len(actions) != self.num_envs:
             shape = self.action_space.shape
             raise ValueError(f"give one action per environment, shape {shape}, got {actions!r}")
-        for k in np.flatnonzero(~self._ended).tolist():  # NEXT_STEP ignores the others
+        decisions = {}
+        for k in running:
             try:
-                self._actions.decode(actions[k])
+                decisions[k] = self._actions.decode(actions[k])
             except ValueError as error:
                 raise ValueError(f"environment {k}: {error}") from None
-        return actions
+        return decisions

@@ -14,7 +14,7 @@ from retail_gym.world.world import World
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-__all__ = ["Kernel", "Memory", "Offer", "PlainMemory", "Purchases", "Request"]
+__all__ = ["Figures", "Kernel", "Memory", "Offer", "PlainMemory", "Purchases", "Request"]
 
 
 class Memory(Protocol):
@@ -69,6 +69,20 @@ class Purchases:
     category: Ints
     product: Ints
     quantity: Ints  # >= 1
+
+
+class Figures(NamedTuple):
+    """Counts and sums of a week's lines and customers, as the compiled pass takes them along."""
+
+    units: float
+    revenue: float  # [$]
+    margin: float  # [$]
+    line_discount: float  # sum over lines of 1 - price paid / base price
+    lines: float
+    buyers: float
+    visits: float
+    active: float  # customers with a recent purchase
+    open_quantities: float  # lines whose quantity was left to the caller
 
 
 class Request(NamedTuple):

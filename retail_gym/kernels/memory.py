@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retail_gym.kernels.base import Offer
 from retail_gym.kernels.packed import Packed
-from retail_gym.kernels.shelf import price_terms
-from retail_gym.kernels.single import LOG2E
-from retail_gym.model.category_choice import category_probability, category_value
+from retail_gym.kernels.shelf import Laws, boards
+from retail_gym.model.category_choice import category_value
 from retail_gym.model.store_visit import (
     store_utility,
     store_value,
@@ -28,7 +26,16 @@ from retail_gym.world.world import World
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-__all__ = ["Board", "FastMemory", "Week", "join_boards", "make_board"]
+__all__ = [
+    "Board",
+    "FastMemory",
+    "Stand",
+    "Week",
+    "empty_stand",
+    "join_boards",
+    "join_stands",
+    "make_board",
+]  # fmt: skip
 
 
 class Board(NamedTuple):
@@ -43,27 +50,90 @@ class Board(NamedTuple):
     group: Ints  # E, U: group of each customer
 
 
+_OF_BOTH: Final = ("price", "cap", "size", "noise", "limit", "group")
+
+
+class Stand(NamedTuple):
+    """The shelf of one week of promotions in E episodes and S segments, in little memory.
+
+    Prices in double precision are few of them needed; they follow from ``entry``.
+    """
+
+    price: NDArray[np.float32]  # E, S, I: as of a board, whose groups are the segments
+    cap: Floats  # E, S
+    size: Floats  # E, S
+    noise: NDArray[np.float32]  # E, S, 9
+    limit: NDArray[np.uint32]  # E, S, J
+    group: Ints  # E, U
+    entry: NDArray[np.uint16]  # E, S, I: where in its tables the discount of a product stands
+    depth: Floats  # E, S, 1022: discounts
+    log_kept: Floats  # E, S, 1022: log of 1 - discount
+    log_base: Floats  # I: log of base prices
+    log_lowest: float  # of the price floor
+
+    def discount_si(self, e: int) -> Floats:
+        """Discounts of an episode, before the price floor, shape (S, I)."""
+        table: Floats = self.depth[e]
+        return np.take_along_axis(table, self.entry[e].astype(np.int64), axis=1)
+
+    def log_price_si(self, e: int) -> Floats:
+        """Log prices of an episode, shape (S, I)."""
+        kept = np.take_along_axis(self.log_kept[e], self.entry[e].astype(np.int64), axis=1)
+        return np.asarray(np.maximum(self.log_base + kept, self.log_lowest))
+
+
+def empty_stand(
+    packed: Packed, laws: Laws, group: Ints, log_base: Floats, log_lowest: float
+) -> Stand:
+    """A shelf to be filled by the pass over a week of promotions."""
+    shape = laws.on.shape
+    return Stand(
+        np.empty(laws.state.shape, dtype=np.float32),
+        np.empty(shape),
+        np.empty(shape),
+        np.empty((*shape, packed.noise_coefficients.size), dtype=np.float32),
+        np.empty((*shape, packed.log_size.size), dtype=np.uint32),
+        group,
+        np.empty(laws.state.shape, dtype=np.uint16),
+        laws.depth,
+        laws.log_kept,
+        log_base,
+        log_lowest,
+    )
+
+
+def join_stands(rows: Sequence[tuple[Stand, int]]) -> Stand:
+    """The shelf of some episodes, each a row of a shelf of one store."""
+    parts: dict[str, Any] = {
+        field: np.stack([getattr(stand, field)[row] for stand, row in rows])
+        for field in (*_OF_BOTH, "entry", "depth", "log_kept")
+    }
+    return rows[0][0]._replace(**parts)
+
+
 def make_board(world: World, packed: Packed, offers: Sequence[Offer]) -> Board:
     """Convert offers, one per episode, with the same number of groups."""
     log_price = _together([offer.log_price_gi for offer in offers])
     cap = np.stack([offer.cap_g for offer in offers])
-    price, size = np.empty(log_price.shape, dtype=np.float32), np.empty(cap.shape)
-    price_terms(world.beta_i, log_price, price, size)
-    finite = np.where(np.isinf(cap), 0.0, cap)
-    noise = np.empty((*cap.shape, packed.noise_coefficients.size), dtype=np.float32)
-    noise[:] = packed.noise_coefficients
-    noise[..., 0] = packed.noise_coefficients[0] - LOG2E * finite
-    best = finite[..., None] + packed.log_size
-    bound = category_probability(packed.gamma_cate_0, packed.gamma_cate_1, best)
-    return Board(
-        price,
+    shape = cap.shape
+    board = Board(
+        np.empty(log_price.shape, dtype=np.float32),
         log_price,
         cap,
-        size,
-        noise,
-        np.ceil(np.minimum(bound + 1e-9, 1.0) * (2.0**32 - 1)).astype(np.uint32),
+        np.empty(shape),
+        np.empty((*shape, packed.noise_coefficients.size), dtype=np.float32),
+        np.empty((*shape, packed.log_size.size), dtype=np.uint32),
         np.stack([offer.group_u for offer in offers]),
     )
+    boards(
+        world.beta_i,
+        packed.noise_coefficients,
+        packed.gamma_cate_0,
+        packed.gamma_cate_1,
+        packed.log_size,
+        board,
+    )
+    return board
 
 
 def _together(rows: Sequence[Floats]) -> Floats:
@@ -86,16 +156,31 @@ def join_boards(rows: Sequence[tuple[Board, int]]) -> Board:
     return Board(*parts)
 
 
-@dataclass(frozen=True)
-class Week:
+class Week(NamedTuple):
     """A week gone by, as far as it may have to be evaluated again."""
 
     week: int
-    offer: Offer
-    board: Board
+    board: Board | Stand
     row: int  # of the episode on the board
+    marketing: Floats  # U: marketing feature
     visited: NDArray[np.bool_]
     probability: Floats | None  # U: visit probabilities, an estimate; None where not needed
+
+    @property
+    def offer(self) -> Offer:
+        """What customers met."""
+        board, e = self.board, self.row
+        log_price = board.log_price_si(e) if isinstance(board, Stand) else board.log_price[e]
+        return Offer(board.group[e], log_price, board.cap[e], self.marketing)
+
+    def on_board(self) -> tuple[Board, int]:
+        """The board and the row of the week on it."""
+        board, e = self.board, self.row
+        if isinstance(board, Board):
+            return board, e
+        shared: list[Any] = [getattr(board, field)[e : e + 1] for field in _OF_BOTH]
+        fields = dict(zip(_OF_BOTH, shared, strict=True))
+        return Board(log_price=board.log_price_si(e)[None], **fields), 0
 
 
 class FastMemory:

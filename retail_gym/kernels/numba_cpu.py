@@ -6,6 +6,9 @@ Two ways through a week::
                                   asks; categories that a draw can still buy; nothing else
     full    (otherwise)           every row of a visitor once, its store value kept
 
+A lazy week of promotions, what environments ask for, goes from discounts to purchases in one
+compiled call (:mod:`retail_gym.kernels.fleet`); given prices and coupons go stage by stage.
+
 In lazy mode nobody computes the store values. They are computed when somebody asks for
 ``memory.store_value`` or ``memory.visit_probability``, by the equations in double precision:
 the noise is addressed, so last week can be evaluated at any time.
@@ -14,21 +17,23 @@ the noise is addressed, so last week can be evaluated at any time.
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
-from numba.core import event
 from numpy.typing import NDArray
 
 from retail_gym import rng
 from retail_gym.config import check_int
-from retail_gym.kernels import decisions
+from retail_gym.kernels import decisions, visits
+from retail_gym.kernels.announcement import announce
 from retail_gym.kernels.base import Memory, Purchases, Request
+from retail_gym.kernels.crew import Crew
+from retail_gym.kernels.fleet import Episode, Promoted, promote
 from retail_gym.kernels.memory import Board, FastMemory, Week, join_boards, make_board
 from retail_gym.kernels.packed import Packed, pack
+from retail_gym.kernels.shelf import Laws
 from retail_gym.model.store_visit import store_utility, visit_probability, visit_propensity
 from retail_gym.world.noise import customer_words
 from retail_gym.world.world import World
@@ -73,22 +78,40 @@ class NumbaKernel:
         """Whether a week of this store goes the lazy way."""
         return self._lazy and pack(world).lazy
 
+    def together(self, world: World) -> Hashable | None:
+        """What environments whose weeks of promotions go together have in common; None: do not."""
+        return (self.name, self._scale) if self.is_lazy(world) else None
+
+    def promote(
+        self,
+        world: World,
+        episodes: Sequence[Episode],
+        laws: Laws,
+        accounts: tuple[float, int],
+        crew: Crew,
+    ) -> list[Promoted]:
+        """A lazy week of promotions; see :func:`retail_gym.kernels.fleet.promote`."""
+        weeks, counts = promote(world, episodes, laws, self._scale, accounts, crew)
+        self.counts += counts
+        return weeks
+
     def weeks(self, world: World, requests: Sequence[Request]) -> list[tuple[Memory, Purchases]]:
         """One week in each episode; see :class:`retail_gym.kernels.base.Kernel`."""
-        if len({request.offer.cap_g.size for request in requests}) > 1:  # unequal price groups
+        if len({_groups(request) for request in requests}) > 1:
             return [self.weeks(world, [request])[0] for request in requests]
         packed, lazy = pack(world), self.is_lazy(world)
-        visits = self._visits(world, packed, requests, lazy)
+        came = self._visits(world, packed, requests, lazy)
         board = make_board(world, packed, [request.offer for request in requests])
         lines, value, error = self._trips(
-            world, packed, board, requests, [visit.visited for visit in visits], lazy
+            world, packed, board, requests, [visit.visited for visit in came], lazy
         )
         results: list[tuple[Memory, Purchases]] = []
-        for e, (request, visit) in enumerate(zip(requests, visits, strict=True)):
+        for e, (request, visit) in enumerate(zip(requests, came, strict=True)):
             memory, depth = request.memory, packed.weeks_kept
             past = memory.past if isinstance(memory, FastMemory) and request.week > 1 else ()
             visit.visited.flags.writeable = False
-            now = Week(request.week, request.offer, board, e, visit.visited, visit.probability)
+            marketing = request.offer.marketing_u
+            now = Week(request.week, board, e, marketing, visit.visited, visit.probability)
             kept = FastMemory(
                 world,
                 request.episode_key,
@@ -131,43 +154,40 @@ class NumbaKernel:
         """Visits from last week's rows, each summed only as far as its draw asks."""
         keys, weeks = _addresses(requests)
         n = world.n_customers
-        board = join_boards([(memory.past[-1].board, memory.past[-1].row) for memory in memories])
-        visited = np.stack([memory.visited for memory in memories])
+        board = join_boards([memory.past[-1].on_board() for memory in memories])
+        before = np.stack([memory.visited for memory in memories])
         marketing = np.stack([request.offer.marketing_u for request in requests])
-        utility = world.gamma_store_0 + world.gamma_store_2 * marketing
-        answer = np.empty((len(requests), n), dtype=np.int8)
+        came = np.empty((len(requests), n), dtype=bool)
+        largest, stored = int(world.category_sizes.max()), packed.single.heads.size == 0
 
-        def work(first: int, last: int) -> NDArray[np.int64]:
+        def work(first: int, last: int) -> Ints:
             counts = np.zeros(5, dtype=np.int64)
-            decisions.visits(
+            visits.visits(
                 packed.single,
+                packed.double,
                 packed.feature_coefficients,
                 board,
                 keys,
                 weeks,
-                utility,
-                world.gamma_store_1,
-                visited,
+                float(world.gamma_store_0),
+                float(world.gamma_store_1),
+                float(world.gamma_store_2),
+                marketing,
+                before,
                 self._scale,
                 first,
                 last,
-                answer,
+                np.empty(visits.BLOCK, dtype=np.float32),
+                None if stored else np.empty((2, max(largest, visits.BLOCK)), dtype=np.float32),
+                np.empty(largest),
+                came,
                 counts,
             )
             return counts
 
         for counts in self._share(work, n):
             self.counts += counts
-        results = []
-        for e, (request, memory) in enumerate(zip(requests, memories, strict=True)):
-            came: NDArray[np.bool_] = answer[e] == decisions.YES
-            unsettled = np.flatnonzero(answer[e] == decisions.OPEN)
-            if unsettled.size:
-                probability = memory.next_probability(request.offer, unsettled)
-                came[unsettled] = _visit_draw(request, unsettled) < probability
-                self.counts[4] += unsettled.size
-            results.append(_Visits(came, None, np.zeros(n)))
-        return results
+        return [_Visits(row, None, np.zeros(n)) for row in came]
 
     def _visits_from_values(self, world: World, request: Request) -> _Visits:
         """Visits from known store values; also the probabilities and bounds on their error."""
@@ -215,7 +235,8 @@ class NumbaKernel:
         episode_c, customer_c = np.nonzero(np.stack(visited))
         n = customer_c.size
         ends = np.empty(n, dtype=np.int64)
-        value_c, error_c = np.zeros((2, 0 if lazy else n))
+        value_c, error_c = np.zeros((2, n))
+        largest, stored = int(world.category_sizes.max()), packed.single.heads.size == 0
 
         def work(first: int, last: int) -> tuple[NDArray[np.int64], Ints]:
             counts = np.zeros(5, dtype=np.int64)
@@ -224,6 +245,7 @@ class NumbaKernel:
                 scratch = _Scratch((last - first) * world.n_categories)
             elif scratch.lines.shape[1] < n * world.n_categories:
                 scratch = self._scratch = _Scratch(n * world.n_categories)
+            longest = world.n_products if not lazy else largest
             decisions.trips(
                 packed.single,
                 packed.double,
@@ -236,13 +258,17 @@ class NumbaKernel:
                 weeks,
                 episode_c[part],
                 customer_c[part],
-                lazy,
                 self._scale,
+                np.empty(longest, dtype=np.float32),
+                None if stored else np.empty((2, longest), dtype=np.float32),
+                np.empty(largest),
+                np.empty(world.n_categories, dtype=np.uint32),
+                np.empty(world.n_categories, dtype=np.int64),
                 scratch.lines,
                 scratch.rates,
                 ends[part],
-                value_c[part],
-                error_c[part],
+                None if lazy else value_c[part],
+                None if lazy else error_c[part],
                 counts,
             )
             lines = scratch.lines[:, : int(ends[last - 1])].copy()
@@ -294,6 +320,13 @@ class _Scratch:
         self.rates = np.empty((2, capacity))
 
 
+def _groups(request: Request) -> tuple[int, int]:
+    """Price groups of this week and of last; boards of unequal ones do not go together."""
+    memory, now = request.memory, request.offer.cap_g.size
+    last = memory.past[-1] if isinstance(memory, FastMemory) and request.week > 1 else None
+    return now, now if last is None else last.board.cap.shape[1]
+
+
 def _addresses(requests: Sequence[Request]) -> tuple[NDArray[np.uint64], Ints]:
     keys = np.array([request.episode_key for request in requests], dtype=np.uint64)
     return keys, np.array([request.week for request in requests], dtype=np.int64)
@@ -304,20 +337,4 @@ def _visit_draw(request: Request, customers: Ints) -> Floats:
     return rng.uniform(word)
 
 
-class _Announcement(event.Listener):
-    """Says once that the kernel is being compiled, instead of leaving a silent pause."""
-
-    said = False
-
-    def on_start(self, event: Any) -> None:
-        """A function begins to compile."""
-        name = str(getattr(event.data.get("dispatcher"), "__module__", ""))
-        if not self.said and name.startswith("retail_gym"):
-            self.said = True
-            print("retail_gym: compiling the kernel, once, a few seconds ...", file=sys.stderr)
-
-    def on_end(self, event: Any) -> None:
-        """A function is compiled."""
-
-
-event.register("numba:compile", _Announcement())  # type: ignore[no-untyped-call]
+announce()

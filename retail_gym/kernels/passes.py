@@ -41,10 +41,12 @@ __all__ = [
     "exponentials_above",
     "guard_band",
     "key_halves",
+    "logistic",
     "poisson",
     "stage_head",
     "sum_of",
     "utilities",
+    "with_value",
 ]
 
 u32, u64, i64, f32, f64, uintp = (
@@ -58,7 +60,9 @@ _LOG2E, _FEATURE = f32(LOG2E), f32(LARGEST_FEATURE)
 
 #: Inlined by LLVM, and without reference counts: views of arrays that somebody else keeps alive
 #: need none, and counting (atomically, twice a view) took five times as long as the arithmetic.
-INSIDE: Final = {"nogil": True, "cache": True, "forceinline": True, "_nrt": False}
+#: Not kept on disk: what calls them is, with them in it. What is called in one place alone has
+#: ``inline="always"`` instead, which compiles sooner.
+INSIDE: Final = {"nogil": True, "forceinline": True, "_nrt": False}
 
 
 @njit(inline="always")
@@ -88,6 +92,20 @@ def key_halves(head: Any, customer: Any) -> Any:
 def as_uniform(word: Any) -> Any:
     """Uniform in (0, 1) of a word (``rng.uniform``)."""
     return (f64(word) + 0.5) * 2.0**-32
+
+
+@njit(inline="always")
+def logistic(x: Any) -> Any:
+    """1 / (1 + exp(-x))."""
+    return 1.0 / (1.0 + math.exp(-x))
+
+
+@njit(inline="always")
+def with_value(top: Any, above: Any, value: Any) -> Any:
+    """One value more in a running log-sum-exp, which is ``top + log(above)``."""
+    if value > top:
+        return value, above * math.exp(top - value) + 1.0
+    return top, above + math.exp(value - top)
 
 
 @njit(fastmath=FAST, nogil=True, cache=True)
@@ -153,14 +171,15 @@ def exponentials(single, u, k1, k2, price_i, x, g_row, a, b, drawn, out):
         g_row: noise coefficients, the cap taken out.
         a: first product.
         b: product after the last.
-        drawn: scratch for coefficients that are not stored, shape (2, b - a or more).
+        drawn: scratch for coefficients that are not stored, shape (2, b - a or more); else None
+            (which leaves the drawing out of what is compiled).
         out: receives the exponentials.
 
     Returns:
         What :func:`draw` does; 0 where coefficients are stored.
     """
     hashed, w = single.item_hash, single.price_weight[u]
-    if single.heads.size == 0:
+    if drawn is None:
         base, sigma = single.base[u], single.sigma[u]
         _exponentials(hashed, base, sigma, a, w, k1, k2, price_i, x, g_row, a, b, out)
         return f32(0.0)
@@ -181,7 +200,7 @@ def _utilities(hashed, base, sigma, first, w, k1, k2, price_i, x, g_row, a, b, o
 def utilities(single, u, k1, k2, price_i, x, g_row, a, b, drawn, out):
     """Utilities in log2 units of products a..b of customer u; see :func:`exponentials`."""
     hashed, w = single.item_hash, single.price_weight[u]
-    if single.heads.size == 0:
+    if drawn is None:
         base, sigma = single.base[u], single.sigma[u]
         _utilities(hashed, base, sigma, a, w, k1, k2, price_i, x, g_row, a, b, out)
         return f32(0.0)
@@ -309,10 +328,10 @@ def category_words(hashed, k1, k2, out):
 
 
 @njit(nogil=True, cache=True)
-def category_sums(single, x, g, price_i, episode, week, customers, out):
+def category_sums(single, x, g, price_i, episode, week, customers, drawn, out):
     """Sums of exp(utility - cap) of every category: the full pass that ``make bench`` times."""
     n_products = single.item_hash.size
-    row, drawn = np.empty(n_products, np.float32), np.empty((2, n_products), np.float32)
+    row = np.empty(n_products, np.float32)
     head = stage_head(episode, week, _NOISE)
     for c in range(customers.size):
         u = customers[c]

@@ -149,7 +149,7 @@ def week(number, lines, visited, last_purchase, discount=(0.0, 0.0, 0.0)):
         visited=np.array(visited, dtype=bool),
         last_purchase=np.array(last_purchase),
         segment_of_customer=np.zeros(4, dtype=np.int64),
-        discount_si=np.array([discount]),
+        discounts=np.array([discount]),
         coupon=np.zeros(4),
     )
 

@@ -93,7 +93,7 @@ def _draw(feature_coefficients, noise_coefficients, sigma):
         key = rng.stream_key(KEY, week + 1, Stage.NOISE, np.arange(CUSTOMERS))
         for u in range(CUSTOMERS):
             passes.utilities(
-                single, 0, key.k1[u], key.k2[u], zero, x, g, 0, PRODUCTS, zero[None], out[week, u]
+                single, 0, key.k1[u], key.k2[u], zero, x, g, 0, PRODUCTS, None, out[week, u]
             )
     return out
 

@@ -32,7 +32,7 @@ from retail_gym.kernels.memory import FastMemory, make_board
 from retail_gym.kernels.numba_cpu import NumbaKernel
 from retail_gym.kernels.packed import LARGEST_FEATURE, pack
 from retail_gym.kernels.reference import ReferenceKernel
-from retail_gym.kernels.shelf import shelf_weeks
+from retail_gym.kernels.shelf import Laws, shelf_weeks
 from retail_gym.model.category_choice import category_value
 from retail_gym.model.price import discount, discount_state
 from retail_gym.model.price import price as shelf_price
@@ -541,7 +541,7 @@ def test_byte_sums_are_exact():
     out = np.empty(n, dtype=np.float32)
     none = np.zeros(n, dtype=np.float32)
     passes.utilities(
-        packed, 0, key.k1[()], key.k2[()], none, x, np.zeros(9, np.float32), 0, n, none[None], out
+        packed, 0, key.k1[()], key.k2[()], none, x, np.zeros(9, np.float32), 0, n, None, out
     )
     k = rng.byte_sum(rng.words(key, packed.item_hash)).astype(np.int64)
     back = out.astype(np.float64) / rng.BYTE_SUM_SCALE + 510.0
@@ -549,7 +549,7 @@ def test_byte_sums_are_exact():
     # The same of the second word, through the noise polynomial.
     g = np.array([0, 1, 0, 0, 0, 0, 0, 0, 0], dtype=np.float32)
     packed = _one_customer(n, 0.0, 0.0)
-    passes.utilities(packed, 0, key.k1[()], key.k2[()], none, x, g, 0, n, none[None], out)
+    passes.utilities(packed, 0, key.k1[()], key.k2[()], none, x, g, 0, n, None, out)
     k = rng.byte_sum(rng.second_word(rng.words(key, packed.item_hash))).astype(np.int64)
     assert np.abs(out.astype(np.float64) / rng.BYTE_SUM_SCALE + 510.0 - k).max() < 1e-3
 
@@ -611,12 +611,13 @@ def test_single_precision_keeps_within_the_guard_band(name, factor):
     cap, n = offer.cap_g[0], world.n_products
     capped, out = not np.isinf(cap), np.empty(world.n_products, dtype=np.float32)
     x, ln2 = packed.feature_coefficients, math.log(2.0)
+    scratch = None if packed.single.heads.size == 0 else np.empty((2, n), dtype=np.float32)
     for week in (1, 2, 53):
         for u in np.unique(np.linspace(0, world.n_customers - 1, 5).astype(int)):
             row, key = np.array([u]), rng.stream_key(KEY, week, Stage.NOISE, u)
             mu = utility(world, row, noise_words(world, KEY, week, row), offer.log_price_gi)
             halves = (key.k1[()], key.k2[()])
-            common = (*halves, board.price[0, 0], x, board.noise[0, 0], 0, n, out[None], out)
+            common = (*halves, board.price[0, 0], x, board.noise[0, 0], 0, n, scratch, out)
             band = _bounds(world, board, u)
             band_i = np.repeat(band, world.category_sizes)
             passes.utilities(packed.single, u, *common)
@@ -647,9 +648,11 @@ def test_category_sums_are_the_models_category_values(name):
     packed, (offer, board) = pack(world), _prices(world, 0.8)
     everybody = np.arange(world.n_customers)
     out = np.empty((world.n_customers, world.n_categories), dtype=np.float32)
+    stored = packed.single.heads.size == 0
+    scratch = None if stored else np.empty((2, world.n_products), dtype=np.float32)
     passes.category_sums(
         packed.single, packed.feature_coefficients, board.noise[0, 0], board.price[0, 0],
-        np.uint64(KEY), 7, everybody, out,
+        np.uint64(KEY), 7, everybody, scratch, out,
     )  # fmt: skip
     cap = offer.cap_g[0]
     word = noise_words(world, KEY, 7, everybody)
@@ -765,12 +768,18 @@ def test_a_week_of_the_shelf_is_eq_13_to_16(n):
         out, ours = np.full((1, 1, n), np.nan), state[None, None].copy()
         paid, log_paid, base = out.copy(), out.copy(), generator.uniform(1.4, 30.0, n)
         table = np.append(depth, 0.0)[None, None]
-        halves = np.array([[int(half) for key in keys for half in key]], dtype=np.uint32)
-        product = np.arange(n, dtype=np.uint32)  # each of its own rank
+        product = np.arange(n, dtype=np.uint16)  # each of its own rank
+        laws = Laws(
+            np.array([[True]]),
+            np.stack([a01, a11])[None, None],
+            np.stack([product, product])[None],
+            table,
+            np.log(1.0 - table),
+            ours,
+        )
         shelf_weeks(
-            hashed, halves, np.array([[True]]), np.stack([a01, a11])[None, None],
-            np.stack([product, product])[None], table, np.log(1.0 - table), base, np.log(base),
-            1.5, ours, out, paid, log_paid,
+            hashed, np.array([KEY], dtype=np.uint64), np.array([week]), laws, base, np.log(base),
+            1.5, out, paid, log_paid,
         )  # fmt: skip
         assert np.array_equal(ours[0, 0], expected_state)
         assert np.array_equal(out[0, 0], expected)
