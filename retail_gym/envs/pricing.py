@@ -294,10 +294,9 @@ class RetailPricingEnv(gym.Env[Floats32, Floats32]):
 def run_weeks(
     envs: Sequence[RetailPricingEnv], decisions: Sequence[Decision], crew: Crew = ALONE
 ) -> list[WeekOutcome]:
-    """Simulate a week in several running environments.
+    """Simulate a week in several running environments: a vector's, all together.
 
-    The second of the three parts of a step: decide, simulate, report. A native vector
-    environment takes this one for all its environments together.
+    The second of the three parts of a step: decide, simulate, report.
 
     Args:
         envs: of any stores; those of one store and kind go together.
@@ -305,12 +304,11 @@ def run_weeks(
         crew: threads that share the work.
 
     Returns:
-        What happened in each; it does not depend on the others, nor on the crew.
+        What happened in each, whatever the others and the crew.
     """
     kinds: dict[tuple[Hashable, int], list[int]] = {}
     for k, env in enumerate(envs):
-        simulator = env._running()
-        kind = simulator.together()
+        kind = env._running().together()
         # A kernel that goes stage by stage is one thread's.
         key = (kind, 0) if kind is not None else (env._stages, id(env._kernel))
         kinds.setdefault(key, []).append(k)

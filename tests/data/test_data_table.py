@@ -44,7 +44,9 @@ def test_lines_are_sorted_codes(table) -> None:
     assert lines.product_category.tolist() == [1, 1, 0]
 
 
-@pytest.mark.parametrize("label", [str, lambda i: i * 10**12, lambda i: -i], ids=["text", "large", "negative"])
+@pytest.mark.parametrize(
+    "label", [str, lambda i: i * 10**12, lambda i: -i], ids=["text", "large", "negative"]
+)
 def test_labels_do_not_matter(table, label) -> None:
     # Texts and widely spread numbers take other ways to the codes. -i and str reverse or mix
     # the order of codes, so compare rows, not codes.
