@@ -16,11 +16,15 @@ __all__ = ["AGENTS", "agent_module", "library"]
 
 #: name -> module.
 AGENTS: Final[dict[str, str]] = {
+    "bayes_adaptive": "agents.bayes_adaptive",
     "cma": "agents.cma",
     "dqn": "agents.dqn",
+    "linucb": "agents.linucb",
+    "neural_boltzmann": "agents.neural_boltzmann",
     "ppo": "agents.ppo",
     "recurrent_ppo": "agents.recurrent_ppo",
     "sac": "agents.sac",
+    "thompson": "agents.thompson",
     "tqc": "agents.tqc",
 }
 

@@ -116,13 +116,14 @@ def make_vec_env(
     from retail_gym.envs.sb3 import RetailVecEnv
 
     env_id, kwargs = resolve(task)
+    # Not every vector environment has threads.
+    own: dict[str, Any] = {} if threads is None else {"threads": threads}
     vector: Any = gym.make_vec(
         env_id,
         num_envs=n_envs,
         vectorization_mode="vector_entry_point",
         autoreset_mode=AutoresetMode.SAME_STEP,
-        threads=threads,
-        **(kwargs | dict(env_kwargs or {})),
+        **(own | kwargs | dict(env_kwargs or {})),
     )
     return VecMonitor(RetailVecEnv(vector.unwrapped, rescale))
 
