@@ -10,7 +10,7 @@ import typer
 
 from agents.options import EnvOptions, Settings, main, pairs
 from agents.registry import AGENTS, agent_module
-from agents.tasks import resolve
+from agents.tasks import task_id
 
 __all__ = ["app"]
 
@@ -39,7 +39,7 @@ def train(
 ) -> None:
     """Train an agent; killed, it goes on where it stopped with --resume."""
     module = agent_module(agent)
-    resolve(task)
+    task_id(task)
     folder = out or Path("results/agents") / task.removeprefix("retail_gym:") / f"{agent}-{seed}"
     policy = module.train(
         task,
