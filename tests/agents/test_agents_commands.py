@@ -22,7 +22,7 @@ from agents.recipes import FOLDER, read_recipe, schedule
 from agents.registry import AGENTS, agent_module
 from agents.tasks import TASKS, make_env, task_id, validate
 from agents.train import app as train_app
-from retail_gym.evaluation import reference_scores, references
+from retail_gym.evaluation import evaluate, reference_scores, references
 from retail_gym.policies import HighLow, UniformRandom
 
 ROOT = Path(__file__).parents[2]
@@ -183,6 +183,11 @@ def test_reference_scores_belong_to_the_task_as_registered(monkeypatch):
     table[task]["policies"][table[task]["best"]] |= {"return": 5.0, "low": 4.5, "high": 5.5}
     for module in (evaluate_command, references):
         monkeypatch.setattr(module, "reference_scores", lambda: table)
+    monkeypatch.setattr(  # the small store, whatever is asked for
+        evaluate_command,
+        "evaluate",
+        lambda env, policies, weeks, seeds, **_: evaluate("tiny", policies, 3, seeds),
+    )
     policies = {"mine": HighLow(0.2, 0.6)}
     rows = evaluate_command.score_table(task, policies, seeds, kwargs)
     assert all(row["low"] <= row["return"] <= row["high"] for row in rows)
