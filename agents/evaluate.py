@@ -78,7 +78,12 @@ def score_table(
     best = {key: known["policies"][known["best"]][key] for key in ("return", "low", "high")}
     best |= dict.fromkeys(("revenue", "margin", "retention"))
     rows.insert(len(field), {"policy": f"best known: {known['best']}"} | best)
-    return [row | {"normalised": normalised_score(row["return"], name)} for row in rows]
+    # Rounded: the last bits of a mean are no score, and would show as -0.000.
+    return [row | {"normalised": _tidy(normalised_score(row["return"], name))} for row in rows]
+
+
+def _tidy(score: float) -> float:
+    return round(score, 12) + 0.0
 
 
 def normalised(means: Mapping[str, float]) -> dict[str, float]:

@@ -299,6 +299,18 @@ def test_tuning_goes_on_where_it_stopped(tmp_path):
     assert len(tune_command.tune_agent("cma", "RetailSynth-v0", 1, tmp_path, **options).trials) == 3
 
 
+def test_the_comparison_of_scenarios_names_its_agents(monkeypatch, capsys):
+    from experiments.scenarios import run
+
+    monkeypatch.setattr(sys, "argv", ["scenarios", "--help"])
+    with pytest.raises(SystemExit):
+        run()
+    said = capsys.readouterr().out
+    assert "--agent NAME" in said
+    assert "ppo-RetailSynthMargin-v0" in said
+    assert "--first-world" in said  # and the options of the command it is
+
+
 # trained models
 
 
