@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import gymnasium as gym
 import typer
@@ -13,18 +13,13 @@ import typer
 from agents.card import read_card
 from agents.loading import PRETRAINED, load, load_pretrained, pretrained_names
 from agents.options import EnvOptions, main, pairs
-from agents.tasks import TEST_KWARGS, task_id
+from agents.tasks import ELSEWHERE, TEST_KWARGS, task_id
 from retail_gym.evaluation import bootstrap_mean, evaluate, normalised_score, reference_scores
 from retail_gym.policies import SCENARIOS, Policy, UniformRandom, scenario
 
 __all__ = ["app", "normalised", "score_table"]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-
-#: Tasks of other actions, and the commands that score their agents.
-_ELSEWHERE: Final = {
-    "RetailSynthCoupons-v0": "python -m experiments.coupons",
-}
 
 
 def score_table(
@@ -55,8 +50,8 @@ def score_table(
         ValueError: for a task that is not about depth and frequency.
     """
     name, seeds = task_id(task), list(seeds)
-    if name in _ELSEWHERE:
-        raise ValueError(f"agents of {name} are trained and scored by: {_ELSEWHERE[name]}")
+    if name in ELSEWHERE:
+        raise ValueError(f"agents of {name} are trained and scored by: {ELSEWHERE[name]}")
     kwargs = TEST_KWARGS.get(name, {}) | dict(env_kwargs or {})
     segments = int(kwargs.get("segments", gym.spec(name).kwargs.get("segments", 1)))
     weeks = int(kwargs.pop("horizon", 53))

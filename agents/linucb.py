@@ -37,6 +37,9 @@ class LinUCB:
         self.alpha = check_finite("alpha", alpha, 0.0)
         self.forget = check_finite("forget", forget, 0.0, 1.0)
 
+    def __repr__(self) -> str:
+        return f"LinUCB(alpha={self.alpha})"
+
     def __call__(self, observation: ArrayLike, week: int) -> Ints:
         """Arms, shape (U,), for contexts of shape (U, d)."""
         mean, width = self.model.predict(observation)

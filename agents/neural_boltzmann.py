@@ -90,6 +90,9 @@ class NeuralBoltzmann:
             layers.append((weight, np.zeros(n_out)))
         return NeuralBoltzmann(layers, shift, scale, temperature, seed)
 
+    def __repr__(self) -> str:
+        return f"NeuralBoltzmann(temperature={self.temperature})"
+
     def reset(self, seed: int | None = None) -> None:
         """Start the stream of draws of a seed."""
         self._generator = np.random.default_rng(seed)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
 
 __all__ = [
+    "ELSEWHERE",
     "TASKS",
     "TEST_KWARGS",
     "TRAINING_SEED",
@@ -46,6 +47,9 @@ TASKS: Final = ("RetailSynth-v0", "RetailSynthMargin-v0")
 
 #: Arguments under which agents are judged, where they are not those of training.
 TEST_KWARGS: Final[dict[str, dict[str, Any]]] = {"RetailSynthAdaptive-v0": {"pool": "test"}}
+
+#: Tasks of other actions than depth and frequency, and what trains and scores their agents.
+ELSEWHERE: Final = {"RetailSynthCoupons-v0": "python -m experiments.coupons"}
 
 
 def task_id(task: str) -> str:

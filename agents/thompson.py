@@ -48,6 +48,9 @@ class LinearThompson:
         """Start the stream of draws of a seed."""
         self._generator = np.random.default_rng(seed)
 
+    def __repr__(self) -> str:
+        return f"LinearThompson(alpha={self.alpha})"
+
     def __call__(self, observation: ArrayLike, week: int) -> Ints:
         """Arms, shape (U,), for contexts of shape (U, d)."""
         mean, width = self.model.predict(observation)

@@ -57,9 +57,9 @@ def test_unknown_names_are_refused_with_the_list():
     assert task_id("retail_gym:RetailSynth-v0") == "RetailSynth-v0"
     with pytest.raises(ValueError, match=r"unknown option of training 'env_kwarg'.*env_kwargs"):
         agent_module("cma").train("RetailSynth-v0", directory=Path("none"), env_kwarg={})
-    with pytest.raises(ValueError, match=r"unknown hyper-parameter 'aplha'.*alpha"):
+    with pytest.raises(ValueError, match=r"unknown hyper-parameter 'alphas'.*alpha"):
         agent_module("linucb").train(
-            "RetailSynthCoupons-v0", directory=Path("none"), hyperparameters={"aplha": 1}
+            "RetailSynthCoupons-v0", directory=Path("none"), hyperparameters={"alphas": 1}
         )
 
 
@@ -339,6 +339,19 @@ def test_publishing_a_run(call, tmp_path):
         (tmp_path / "run" / "card.json").read_text().replace('"complete"', '"running"')
     )
     assert "not complete" in call(publish_command.app, tmp_path / "run", "--out", out)[1].err
+
+
+def test_only_policies_of_arrays_are_published(call, tmp_path):
+    steps = ("--steps", 60, "--out", tmp_path / "run", "--env", "n_customers=12")
+    task = ("--task", "RetailSynthCoupons-v0")
+    status, said = call(train_app, "linucb", *task, *steps, "--set", "alpha=0.5")
+    assert status == 0, said
+    assert "LinUCB(alpha=0.5)" in said.out
+    assert "python -m experiments.coupons" in said.out
+    for command in (publish_command.app, evaluate_command.app):
+        status, said = call(command, tmp_path / "run")
+        assert status == 2
+        assert "plain arrays" in said.err or "python -m experiments.coupons" in said.err
 
 
 @pytest.mark.parametrize("name", agents.pretrained_names())
