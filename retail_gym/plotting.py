@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from retail_gym.config import atomic_write
 from retail_gym.evaluation.scenarios import FIGURE_8, Comparison
+from retail_gym.evaluation.statistics import Interval
 from retail_gym.policies.high_low import SCENARIOS
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ Floats = NDArray[np.float64]
 __all__ = [
     "plot_elasticities",
     "plot_landscape",
+    "plot_leaderboard",
+    "plot_learning_curves",
     "plot_lookahead",
     "plot_pool_gains",
     "plot_scenarios",
@@ -239,4 +242,80 @@ def plot_pool_gains(gains: Mapping[str, Floats], bound: Floats, path: Path) -> P
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(fontsize=8, frameon=False, loc="upper left")
     axis.set_title("One point a test store", fontsize=10)
+    return _save(figure, path)
+
+
+def plot_leaderboard(
+    scores: Mapping[str, list[tuple[str, bool, Interval]]], path: Path, least: float = -0.25
+) -> Path:
+    """Normalised scores with their intervals, one panel a task.
+
+    Args:
+        scores: task -> (agent, whether it learns, score), the best first.
+        path: of the picture.
+        least: left end of the axis; scores below it are written at the edge.
+
+    Returns:
+        The path of the picture written.
+    """
+    figure = _figure(4.4 * len(scores), 0.8 + 0.27 * max(map(len, scores.values())))
+    panels = np.atleast_1d(np.asarray(figure.subplots(1, len(scores)), dtype=object))
+    for axis, (task, rows) in zip(panels, scores.items(), strict=True):
+        for k, (_, learns, score) in enumerate(rows):
+            color = _OURS if learns else "#777777"
+            if score.mean < least:
+                axis.text(
+                    least + 0.02, k, f"← {score.mean:.2f}", va="center", fontsize=7, color=color
+                )
+                continue
+            # A bootstrap interval of few values may leave its own estimate out.
+            error = np.maximum([[score.mean - score.low], [score.high - score.mean]], 0.0)
+            axis.errorbar(
+                score.mean, k, xerr=error, fmt="o" if learns else "s", ms=4, lw=1.2, color=color
+            )
+        axis.axvline(0.0, color=_PUBLISHED, lw=0.8)
+        axis.axvline(1.0, color=_PUBLISHED, lw=0.8)
+        axis.set_yticks(range(len(rows)), [name for name, _, _ in rows], fontsize=7)
+        axis.set_xlim(least, 1.1)
+        axis.set_ylim(len(rows) - 0.5, -0.5)
+        axis.tick_params(axis="x", labelsize=7)
+        axis.set_title(task, fontsize=9)
+        axis.set_xlabel("normalised score", fontsize=8)
+        axis.spines[["top", "right"]].set_visible(False)
+    return _save(figure, path)
+
+
+def plot_learning_curves(
+    curves: pl.DataFrame, levels: Mapping[str, Mapping[str, float]], path: Path
+) -> Path:
+    """Validation return against steps: median and range over training seeds, one panel a task.
+
+    Args:
+        curves: columns task, agent, training_seed, steps, return.
+        levels: task -> policy -> return, drawn as lines.
+        path: of the picture.
+
+    Returns:
+        The path of the picture written.
+    """
+    tasks = [task for task in levels if task in set(curves["task"])]
+    figure = _figure(4.4 * len(tasks), 3.4)
+    panels = np.atleast_1d(np.asarray(figure.subplots(1, len(tasks)), dtype=object))
+    for axis, task in zip(panels, tasks, strict=True):
+        mine = curves.filter(curves["task"] == task)
+        for (agent,), rows in mine.group_by("agent", maintain_order=True):
+            points = {steps[0]: part["return"].to_numpy() for steps, part in rows.group_by("steps")}
+            x = np.array(sorted(points), dtype=np.float64)
+            low, middle, high = np.array([np.quantile(points[k], (0, 0.5, 1)) for k in x]).T
+            (line,) = axis.plot(x, middle, lw=1.2, label=str(agent))
+            axis.fill_between(x, low, high, color=line.get_color(), alpha=0.2, lw=0)
+        for name, level in levels[task].items():
+            axis.axhline(level, color="#777777", lw=0.8, ls="--")
+            axis.annotate(name, (1.0, level), xycoords=("axes fraction", "data"), fontsize=7)
+        axis.set_title(task, fontsize=9)
+        axis.set_xlabel("environment steps", fontsize=8)
+        axis.tick_params(labelsize=7)
+        axis.legend(fontsize=7, frameon=False)
+        axis.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylabel("validation return", fontsize=8)
     return _save(figure, path)

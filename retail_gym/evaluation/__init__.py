@@ -5,7 +5,14 @@ from retail_gym.evaluation.metrics import METRICS, RunMetrics
 from retail_gym.evaluation.references import normalised_score, reference_scores
 from retail_gym.evaluation.rollout import Run, evaluate, simulate
 from retail_gym.evaluation.search import StaticSearch, TargetedSearch, best_static, best_targeted
-from retail_gym.evaluation.statistics import Interval, bootstrap_mean, paired_difference
+from retail_gym.evaluation.statistics import (
+    Interval,
+    bootstrap_iqm,
+    bootstrap_mean,
+    interquartile_mean,
+    paired_difference,
+    probability_of_improvement,
+)
 
 __all__ = [
     "METRICS",
@@ -17,11 +24,14 @@ __all__ = [
     "best_schedule",
     "best_static",
     "best_targeted",
+    "bootstrap_iqm",
     "bootstrap_mean",
     "climb",
     "evaluate",
+    "interquartile_mean",
     "normalised_score",
     "paired_difference",
+    "probability_of_improvement",
     "reference_scores",
     "simulate",
 ]
