@@ -57,17 +57,3 @@ class PlainLearner(Learner):
     def settings(self, task: str) -> dict[str, Any]:
         """Everything on which a run but for its seed depends."""
         return {"agent": self.agent, "steps": self.steps, "options": self.hyperparameters}
-
-    def train(
-        self,
-        task: str,
-        env_kwargs: Mapping[str, Any],
-        seed: int,
-        directory: Path,
-        threads: int | None = None,
-    ) -> Any:
-        """Train on a registered id, in one thread."""
-        return agent_module(self.agent).train(
-            task, seed=seed, steps=self.steps, directory=directory,
-            **self.hyperparameters, **env_kwargs,
-        )  # fmt: skip
