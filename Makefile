@@ -57,7 +57,7 @@ test-slow: $(DEV)
 lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy retail_gym
+	$(BIN)/mypy retail_gym agents
 	$(BIN)/codespell
 
 format: $(DEV)

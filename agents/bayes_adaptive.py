@@ -10,8 +10,6 @@ who would only come back after the end.
 
 from __future__ import annotations
 
-import json
-import platform
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,11 +19,13 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.card import POLICY, finish, new_card, open_run, read_card
+from agents.recipes import changed
+from agents.registry import check_ignored
 from agents.response import SIZE, Beliefs, Weeks, expected_margin, first_then, visits
-from retail_gym import __version__
+from agents.tasks import task_id
 from retail_gym.config import atomic_write, check_choice, check_finite, check_int
 from retail_gym.envs.adaptive import RetailAdaptiveEnv
-from retail_gym.world.pool import StorePool
 from retail_gym.world.storage import read_arrays
 
 Floats = NDArray[np.float64]
@@ -187,10 +187,10 @@ def train(
     seed: int = 0,
     steps: int | None = None,
     directory: Path,
-    pool: str | StorePool = "train",
-    exploration: str = "thompson",
-    width: float = _WIDTH,
-    **env_kwargs: Any,
+    resume: bool = False,
+    env_kwargs: Mapping[str, Any] | None = None,
+    hyperparameters: Mapping[str, Any] | None = None,
+    **ignored: Any,
 ) -> BayesAdaptive:
     """Learn the law of stores from a pool, and write the policy and its card.
 
@@ -199,10 +199,11 @@ def train(
         seed: of the exploration.
         steps: weeks to see; default 10,000.
         directory: where ``policy.npz`` and ``card.json`` go.
-        pool: stores to learn from.
-        exploration: of the policy, one of :data:`EXPLORATION`.
-        width: of Thompson draws.
-        **env_kwargs: further arguments of the environment.
+        resume: whether a run in the folder is made again; it has nothing to go on from.
+        env_kwargs: arguments of the environment, among them ``pool``: stores to learn from.
+        hyperparameters: of the policy: ``exploration``, one of :data:`EXPLORATION`, and
+            ``width``, of Thompson draws.
+        **ignored: options that only other learners have.
 
     Returns:
         The policy.
@@ -210,45 +211,37 @@ def train(
     Raises:
         ValueError: for a task without a pool of stores, or with segments.
     """
-    began = time.perf_counter()
+    check_ignored(ignored)
+    clock, cpu = time.perf_counter(), time.process_time()
+    kw = changed({"exploration": "thompson", "width": _WIDTH}, hyperparameters)
     count = check_int("steps", _STEPS if steps is None else steps, 1)
-    check_choice("exploration", exploration, EXPLORATION)
-    env: Any = gym.make(task, pool=pool, disable_env_checker=True, **env_kwargs).unwrapped
+    check_choice("exploration", kw["exploration"], EXPLORATION)
+    check_finite("width", kw["width"], 0.0)
+    env: Any = gym.make(task_id(task), disable_env_checker=True, **dict(env_kwargs or {})).unwrapped
     if not isinstance(env, RetailAdaptiveEnv) or len(env.segments) != 1:
         raise ValueError(f"{task} with one segment and a pool of stores is what this agent learns")
     columns = {name: env.observation_names.index(name) for name in _FIELDS}
-    first = _TRAINING_SEED + 100_000 * check_int("seed", seed, 0)
+    folder = Path(directory)
+    card = new_card(
+        "bayes_adaptive", task, seed=seed, steps=count, env=env_kwargs or {}, hyperparameters=kw,
+        changes=hyperparameters,
+    )  # fmt: skip
+    open_run(folder, card, resume)
+    first = _TRAINING_SEED + 100_000 * seed
     stores = _collect(env, [columns[name] for name in _FIELDS], count, first)
     prior = _fit(stores)
-    folder = Path(directory)
-    with atomic_write(folder / "policy.npz") as stream:
+    with atomic_write(folder / POLICY) as stream:
         np.savez(
             stream,
             mean=prior.mean,
             covariance=prior.covariance,
             noise=np.array([prior.visit_noise, prior.margin_noise]),
         )
-    card = {
-        "agent": "bayes_adaptive",
-        "task": task,
-        "seed": seed,
-        "steps": count,
-        "stores": len(stores),
-        "columns": columns,
-        "horizon": env.horizon,
-        "exploration": exploration,
-        "width": width,
-        "wall_seconds": round(time.perf_counter() - began, 1),
-        "versions": {
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "gymnasium": gym.__version__,
-            "retail-gym": __version__,
-        },
-    }
-    with atomic_write(folder / "card.json") as stream:
-        stream.write((json.dumps(card, indent=2) + "\n").encode())
-    return BayesAdaptive(prior, columns, env.horizon, exploration, width)
+    finish(
+        folder, card, stores=len(stores), columns=columns, horizon=env.horizon,
+        wall_seconds=time.perf_counter() - clock, cpu_seconds=time.process_time() - cpu,
+    )  # fmt: skip
+    return BayesAdaptive(prior, columns, env.horizon, **kw)
 
 
 def load(directory: Path) -> BayesAdaptive:
@@ -259,13 +252,11 @@ def load(directory: Path) -> BayesAdaptive:
         ValueError: if it is damaged or of another agent.
     """
     folder = Path(directory)
-    arrays = read_arrays(folder / "policy.npz")
-    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    arrays, card = read_arrays(folder / POLICY), read_card(folder)
     if card.get("agent") != "bayes_adaptive":
         raise ValueError(f"{folder} holds {card.get('agent')!r}, not bayes_adaptive")
     mean, covariance = arrays.get("mean"), arrays.get("covariance")
     if mean is None or mean.shape != (SIZE,) or covariance is None:
-        raise ValueError(f"{folder}/policy.npz is not of this release: train the agent again")
+        raise ValueError(f"{folder / POLICY} is not of this release: train the agent again")
     prior = Beliefs(mean, covariance, *arrays["noise"].tolist())
-    columns, horizon = card["columns"], card["horizon"]
-    return BayesAdaptive(prior, columns, horizon, card["exploration"], card["width"])
+    return BayesAdaptive(prior, card["columns"], card["horizon"], **card["hyperparameters"])

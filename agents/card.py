@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from agents.tasks import version
+from retail_gym import __version__
 from retail_gym.config import atomic_write, check_int, to_plain
 
 __all__ = [
@@ -59,7 +59,7 @@ def new_card(
         for name, value in table.items():
             text = value if isinstance(value, str) else json.dumps(_plain(value))
             command += [flag, f"{name}={text}"]
-    versions = {"python": platform.python_version(), "retail-gym": version()}
+    versions = {"python": platform.python_version(), "retail-gym": __version__}
     for name in ("numpy", "gymnasium", *packages):
         versions[name] = importlib.metadata.version(name)
     card: dict[str, Any] = to_plain(
@@ -159,10 +159,12 @@ def markdown(card: Mapping[str, Any]) -> str:
         "with every hyper-parameter).",
     ]
     if "scores" in card:
+        best = [row["policy"] for row in card["scores"] if row["policy"].startswith("best known")]
+        one = "the best known policy" if best else "the best of I-V"
         lines += [
             "",
             f"{card['test_episodes']} test episodes (seeds from 0), undiscounted return; normalised: "
-            "0 for uniformly random actions, 1 for the best known policy.",
+            f"0 for uniformly random actions, 1 for {one}.",
             "",
             "| policy | return | 95 % interval | normalised |",
             "|---|---|---|---|",

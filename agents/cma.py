@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from agents.card import POLICY, finish, new_card, open_run
 from agents.numpy_policy import NumpyPolicy
 from agents.recipes import read_recipe
-from agents.registry import library
+from agents.registry import check_ignored, library
 from agents.tasks import TRAINING_SEED, make_env, training_seed, validate
 from retail_gym.config import atomic_write, check_choice, check_int
 from retail_gym.envs.pricing import RetailPricingEnv
@@ -91,6 +91,7 @@ def train(
     Returns:
         The policy with the best validation score.
     """
+    check_ignored(ignored)
     cmaes = library("cmaes")
     recipe = read_recipe("cma", task, hyperparameters)
     total = recipe.n_timesteps if steps is None else check_int("steps", steps, 1)

@@ -1,26 +1,41 @@
-"""What the coupon bandits share: the offline log, online weeks, and the card of a trained agent."""
+"""What the coupon bandits share: the offline log, online weeks, and the training itself."""
 
 from __future__ import annotations
 
-import json
-import platform
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.envs.registration import load_env_creator
 from numpy.typing import NDArray
 
-import retail_gym
-from retail_gym.config import atomic_write, check_int
+from agents.card import finish, new_card, open_run
+from agents.recipes import changed
+from agents.registry import check_ignored
+from agents.tasks import task_id
+from retail_gym.config import check_int
 from retail_gym.envs.coupon_views import CouponLog, UniformCoupons, play
 from retail_gym.envs.coupons import RetailCouponEnv
 
-__all__ = ["TRAINING_STORES", "coupon_env", "log_uniform", "samples_of", "write_card"]
+__all__ = ["TRAINING_STORES", "coupon_env", "log_uniform", "samples_of", "train_bandit"]
 
 #: World seeds of the stores that agents are trained in; those below 10,000 stay for tests.
 TRAINING_STORES: Final = range(10_000, 11_000)
+_STEPS: Final = 200_000
+
+
+class _Bandit(Protocol):
+    """What a bandit can do beside choosing."""
+
+    def update(self, contexts: Any, arms: Any, rewards: Any) -> None: ...
+
+    def save(self, directory: Path) -> None: ...
+
+
+B = TypeVar("B", bound=_Bandit)
 
 
 def coupon_env(task: str, **options: Any) -> RetailCouponEnv:
@@ -29,12 +44,15 @@ def coupon_env(task: str, **options: Any) -> RetailCouponEnv:
     Raises:
         ValueError: if the id is no coupon task.
     """
+    entry: Any = gym.spec(task_id(task)).entry_point
+    creator = load_env_creator(entry) if isinstance(entry, str) else entry
+    if not (isinstance(creator, type) and issubclass(creator, RetailCouponEnv)):
+        raise ValueError(f"{task} is no coupon task: these agents need one arm per customer")
     if "world_seed" not in options:
         options.setdefault("world_seeds", TRAINING_STORES)
-    env = gym.make(task, **options).unwrapped
-    if not isinstance(env, RetailCouponEnv):
-        raise ValueError(f"{task} is no coupon task: these agents need one arm per customer")
-    return env
+    env: Any = gym.make(task, **options).unwrapped
+    coupons: RetailCouponEnv = env
+    return coupons
 
 
 def log_uniform(env: RetailCouponEnv, steps: int, seed: int) -> list[CouponLog]:
@@ -70,12 +88,58 @@ def online(
         play(env, policy, seed + 1_000_003 * (k + 1), observe=update)
 
 
-def write_card(directory: Path, **facts: Any) -> None:
-    """Write ``card.json``: what was trained, on what, with which versions."""
-    versions = {
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "retail_gym": retail_gym.__version__,
-    }
-    with atomic_write(Path(directory) / "card.json") as stream:
-        stream.write(json.dumps({**facts, "versions": versions}, indent=2).encode())
+def train_bandit(
+    agent: str,
+    task: str,
+    defaults: Mapping[str, Any],
+    fit: Callable[..., B],
+    *,
+    seed: int,
+    steps: int | None,
+    directory: Path,
+    resume: bool = False,
+    env_kwargs: Mapping[str, Any] | None = None,
+    hyperparameters: Mapping[str, Any] | None = None,
+    packages: tuple[str, ...] = (),
+    **ignored: Any,
+) -> B:
+    """Fit on logged uniform random coupons, then learn online.
+
+    Args:
+        agent: name in the registry.
+        task: id of a coupon task.
+        defaults: hyper-parameters, among them ``online_episodes``: played with the agent's own
+            arms after the fit.
+        fit: called with contexts, arms, rewards, hyper-parameters and seed, returns the policy.
+        seed: of episodes, logging policy and whatever the agent draws.
+        steps: customer-weeks of the log, default 200,000.
+        directory: where the policy and ``card.json`` go.
+        resume: whether a run in the folder is made again; it has nothing to go on from.
+        env_kwargs: arguments of the environment; stores: ``world_seeds``.
+        hyperparameters: those to set otherwise.
+        packages: whose versions are put on the card.
+        **ignored: options that only other learners have.
+
+    Returns:
+        The policy.
+    """
+    check_ignored(ignored)
+    clock, cpu = time.perf_counter(), time.process_time()
+    directory = Path(directory)
+    kw = changed(defaults, hyperparameters)
+    total = check_int("steps", _STEPS if steps is None else steps, 1)
+    env = coupon_env(task, **dict(env_kwargs or {}))
+    card = new_card(
+        agent, task, seed=seed, steps=total, env=env_kwargs or {}, hyperparameters=kw,
+        changes=hyperparameters, packages=packages,
+    )  # fmt: skip
+    open_run(directory, card, resume)
+    contexts, arms, rewards = samples_of(log_uniform(env, total, seed))
+    policy = fit(contexts, arms, rewards, kw, seed)
+    online(env, policy, kw["online_episodes"], seed, policy.update)
+    policy.save(directory)
+    finish(
+        directory, card, wall_seconds=time.perf_counter() - clock,
+        cpu_seconds=time.process_time() - cpu, steps_taken=len(arms),
+    )  # fmt: skip
+    return policy

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
 from agents.numpy_policy import NumpyPolicy
@@ -41,15 +42,15 @@ def observation_arrays(env: Any) -> tuple[Arrays, float]:
 
 def natural_units(env: Any) -> tuple[Arrays, float]:
     """What an action means: the table of a discrete agent, or the box and how it is stretched."""
-    from agents.actions import GridActions, StretchedActions
+    from agents.actions import StretchedActions
 
     stretch = 1.0
     while hasattr(env, "venv"):
-        if isinstance(env, GridActions):
-            return {"action.table": env.table.copy()}, stretch
         if isinstance(env, StretchedActions):
             stretch = env.stretch
         env = env.venv
+    if isinstance(env.action_space, Discrete):
+        return {"action.table": env.natural(np.arange(env.action_space.n))}, stretch
     space = env.vector.single_action_space
     return {"action.low": space.low.copy(), "action.high": space.high.copy()}, stretch
 

@@ -67,13 +67,10 @@ def build_model(
     kind = algorithm.load_class()
     from stable_baselines3.common.vec_env import VecNormalize
 
-    from agents.actions import GridActions, StretchedActions
+    from agents.actions import StretchedActions
 
-    rescale = not algorithm.grid
-    env = make_vec_env(task, recipe.n_envs, env_kwargs, rescale=rescale, threads=threads)
-    if algorithm.grid:
-        env = GridActions(env)
-    elif recipe.stretch > 1.0:
+    env = make_vec_env(task, recipe.n_envs, env_kwargs, grid=algorithm.grid, threads=threads)
+    if recipe.stretch > 1.0 and not algorithm.grid:
         env = StretchedActions(env, recipe.stretch)
     settings = recipe.arguments()
     if recipe.normalize:

@@ -8,12 +8,12 @@ Disjoint linear models, Algorithm 1 of Li, Chu, Langford and Schapire (2010, arX
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from agents.coupon_training import coupon_env, log_uniform, online, samples_of, write_card
+from agents.coupon_training import train_bandit
 from agents.linear_arms import LinearArms
 from retail_gym.config import check_finite
 from retail_gym.envs.coupons import COUPON_LEVELS
@@ -37,6 +37,9 @@ class LinUCB:
         self.alpha = check_finite("alpha", alpha, 0.0)
         self.forget = check_finite("forget", forget, 0.0, 1.0)
 
+    def __repr__(self) -> str:
+        return f"LinUCB(alpha={self.alpha})"
+
     def __call__(self, observation: ArrayLike, week: int) -> Ints:
         """Arms, shape (U,), for contexts of shape (U, d)."""
         mean, width = self.model.predict(observation)
@@ -51,41 +54,26 @@ class LinUCB:
         self.model.save(Path(directory) / "linucb.npz", alpha=self.alpha, forget=self.forget)
 
 
+#: Hyper-parameters.
+_DEFAULTS: Final[dict[str, Any]] = {"alpha": 0.1, "ridge": 1.0, "online_episodes": 0}
+
+
+def _fit(contexts: Any, arms: Any, rewards: Any, kw: dict[str, Any], seed: int) -> LinUCB:
+    model = LinearArms.standardised(contexts, COUPON_LEVELS.size, kw["ridge"])
+    return LinUCB(model.updated(contexts, arms, rewards), kw["alpha"])
+
+
 def train(
-    task: str,
-    *,
-    seed: int,
-    steps: int | None = None,
-    directory: Path,
-    alpha: float = 0.1,
-    ridge: float = 1.0,
-    online_episodes: int = 0,
-    **env_options: Any,
+    task: str, *, seed: int = 0, steps: int | None = None, directory: Path, **options: Any
 ) -> LinUCB:
     """Fit on logged uniform random coupons, then learn online.
 
-    Args:
-        task: id of a coupon task.
-        seed: of episodes and logging policy.
-        steps: customer-weeks of the log, default 200,000.
-        directory: where ``linucb.npz`` and ``card.json`` go.
-        alpha: weight of the width.
-        ridge: of the standardised contexts.
-        online_episodes: episodes played with the agent's own arms afterwards.
-        **env_options: arguments of the environment; stores: ``world_seeds``.
-
-    Returns:
-        The policy.
+    See :func:`agents.coupon_training.train_bandit` for the options. Hyper-parameters: ``alpha``
+    (weight of the width), ``ridge`` (of the standardised contexts) and ``online_episodes``.
     """
-    steps = 200_000 if steps is None else steps
-    env = coupon_env(task, **env_options)
-    contexts, arms, rewards = samples_of(log_uniform(env, steps, seed))
-    model = LinearArms.standardised(contexts, COUPON_LEVELS.size, ridge)
-    policy = LinUCB(model.updated(contexts, arms, rewards), alpha)
-    online(env, policy, online_episodes, seed, policy.update)
-    policy.save(Path(directory))
-    write_card(directory, task=task, agent="linucb", seed=seed, steps=steps)
-    return policy
+    return train_bandit(
+        "linucb", task, _DEFAULTS, _fit, seed=seed, steps=steps, directory=directory, **options
+    )
 
 
 def load(directory: Path) -> LinUCB:

@@ -15,7 +15,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from agents.coupon_training import coupon_env, log_uniform, online, samples_of, write_card
+from agents.coupon_training import train_bandit
+from agents.registry import library
 from retail_gym.config import atomic_write, check_finite, check_int
 from retail_gym.envs.coupons import COUPON_LEVELS
 
@@ -88,6 +89,9 @@ class NeuralBoltzmann:
             weight = generator.uniform(-limit, limit, size=(n_in, n_out))
             layers.append((weight, np.zeros(n_out)))
         return NeuralBoltzmann(layers, shift, scale, temperature, seed)
+
+    def __repr__(self) -> str:
+        return f"NeuralBoltzmann(temperature={self.temperature})"
 
     def reset(self, seed: int | None = None) -> None:
         """Start the stream of draws of a seed."""
@@ -188,45 +192,48 @@ class NeuralBoltzmann:
             )
 
 
+#: Hyper-parameters.
+_DEFAULTS: Final[dict[str, Any]] = {
+    "hidden": (32, 32),
+    "temperature": 0.02,
+    "epochs": 20,
+    "online_episodes": 0,
+}
+
+
+def _fit(contexts: Any, arms: Any, rewards: Any, kw: dict[str, Any], seed: int) -> NeuralBoltzmann:
+    policy = NeuralBoltzmann.untrained(
+        contexts,
+        COUPON_LEVELS.size,
+        hidden=kw["hidden"],
+        temperature=kw["temperature"],
+        seed=seed,
+    )
+    policy.fit(contexts, arms, rewards, epochs=kw["epochs"], seed=seed)
+    return policy
+
+
 def train(
-    task: str,
-    *,
-    seed: int,
-    steps: int | None = None,
-    directory: Path,
-    hidden: Sequence[int] = (32, 32),
-    temperature: float = 0.02,
-    epochs: int = 20,
-    online_episodes: int = 0,
-    **env_options: Any,
+    task: str, *, seed: int = 0, steps: int | None = None, directory: Path, **options: Any
 ) -> NeuralBoltzmann:
     """Fit on logged uniform random coupons, then learn online.
 
-    Args:
-        task: id of a coupon task.
-        seed: of episodes, logging policy, weights and draws.
-        steps: customer-weeks of the log, default 200,000.
-        directory: where ``neural_boltzmann.npz`` and ``card.json`` go.
-        hidden: units of the hidden layers.
-        temperature: T, in units of the reward (R0 / U).
-        epochs: passes over the log.
-        online_episodes: episodes played with the agent's own arms afterwards.
-        **env_options: arguments of the environment; stores: ``world_seeds``.
-
-    Returns:
-        The policy.
+    See :func:`agents.coupon_training.train_bandit` for the options. Hyper-parameters: ``hidden``
+    (units of the hidden layers), ``temperature`` (T, in units of the reward, R0 / U), ``epochs``
+    (passes over the log) and ``online_episodes``.
     """
-    steps = 200_000 if steps is None else steps
-    env = coupon_env(task, **env_options)
-    contexts, arms, rewards = samples_of(log_uniform(env, steps, seed))
-    policy = NeuralBoltzmann.untrained(
-        contexts, COUPON_LEVELS.size, hidden=hidden, temperature=temperature, seed=seed
+    library("torch")
+    return train_bandit(
+        "neural_boltzmann",
+        task,
+        _DEFAULTS,
+        _fit,
+        seed=seed,
+        steps=steps,
+        directory=directory,
+        packages=("torch",),
+        **options,
     )
-    policy.fit(contexts, arms, rewards, epochs=epochs, seed=seed)
-    online(env, policy, online_episodes, seed, policy.update)
-    policy.save(Path(directory))
-    write_card(directory, task=task, agent="neural_boltzmann", seed=seed, steps=steps)
-    return policy
 
 
 def load(directory: Path) -> NeuralBoltzmann:

@@ -14,7 +14,7 @@ import typer
 
 from agents.card import POLICY, markdown, read_card, write_card
 from agents.evaluate import score_table
-from agents.loading import PRETRAINED
+from agents.loading import PRETRAINED, load
 from agents.numpy_policy import NumpyPolicy
 from agents.options import main
 from retail_gym.config import atomic_write
@@ -39,7 +39,7 @@ def publish(
         The folders written.
 
     Raises:
-        ValueError: for a run that is not complete.
+        ValueError: for a run that is not complete, or an agent that is more than arrays.
     """
     groups: dict[str, dict[str, tuple[Path, dict[str, object]]]] = {}
     for run in runs:
@@ -50,7 +50,7 @@ def publish(
         groups.setdefault(f"{card['task']} {card['env']}", {})[name] = (run, card)
     written = []
     for group in groups.values():
-        policies = {name: NumpyPolicy.load(run / POLICY) for name, (run, _) in group.items()}
+        policies = {name: _arrays(run) for name, (run, _) in group.items()}
         _, first = next(iter(group.values()))
         env, task = first["env"], str(first["task"])
         assert isinstance(env, dict)
@@ -64,6 +64,14 @@ def publish(
                 stream.write(markdown(card).encode())
             written.append(out / name)
     return written
+
+
+def _arrays(run: Path) -> NumpyPolicy:
+    """The policy of a run, if it is one that needs nothing but its arrays."""
+    policy = load(run)
+    if not isinstance(policy, NumpyPolicy):
+        raise ValueError(f"{run} holds {policy!r}: only policies of plain arrays are published")
+    return policy
 
 
 @app.command()

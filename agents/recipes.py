@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from retail_gym.config import check_choice, check_finite, check_int
 
-__all__ = ["FOLDER", "Recipe", "read_recipe", "schedule"]
+__all__ = ["FOLDER", "Recipe", "changed", "read_recipe", "schedule"]
 
 FOLDER: Final = Path(__file__).parent / "hyperparameters"
 _OWN: Final = ("n_timesteps", "n_envs", "normalize", "policy", "stretch")
@@ -98,3 +98,14 @@ def read_recipe(agent: str, task: str, changes: Mapping[str, Any] | None = None)
     tables = yaml.safe_load((FOLDER / f"{agent}.yml").read_text(encoding="utf-8"))
     table = tables.get(task.removeprefix("retail_gym:"), tables["default"])
     return _recipe(table).with_(**dict(changes or {}))
+
+
+def changed(defaults: Mapping[str, Any], changes: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Hyper-parameters of an agent that has no file, some of them set otherwise.
+
+    Raises:
+        ValueError: for one that it does not have, with the list.
+    """
+    for name in changes or {}:
+        check_choice("hyper-parameter", name, defaults)
+    return dict(defaults) | dict(changes or {})

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-import retail_gym  # registers the ids
+import retail_gym  # noqa: F401 (registers the ids)
 from retail_gym.config import check_choice
+from retail_gym.envs.discrete import DiscretePricingVector
 from retail_gym.envs.pricing import RetailPricingEnv
 from retail_gym.evaluation.rollout import play
-from retail_gym.policies import Cyclic, Policy
+from retail_gym.policies import Policy
 
 Floats = NDArray[np.float64]
 
@@ -26,13 +26,14 @@ if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
 
 __all__ = [
-    "BEST_KNOWN",
+    "ELSEWHERE",
     "TASKS",
+    "TEST_KWARGS",
     "TRAINING_SEED",
     "VALIDATION",
     "make_env",
     "make_vec_env",
-    "resolve",
+    "task_id",
     "training_seed",
     "validate",
 ]
@@ -41,40 +42,25 @@ __all__ = [
 VALIDATION: Final = range(2_000_000, 2_000_010)
 TRAINING_SEED: Final = 1_000_000_000
 
-#: Ids that are an id and arguments as long as they are not registered themselves.
-_STAND_INS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
-    "RetailSynthMargin-v0": ("RetailSynth-v0", {"reward": "margin"}),
-}
-
 #: The tasks with tuned hyper-parameters.
 TASKS: Final = ("RetailSynth-v0", "RetailSynthMargin-v0")
 
-#: What scores 1: plans of the 53 weeks. Everybody visits in week 1, discounted or not; then
-#: revenue is best served by deep and shallow weeks in turn, margin by steady ones; the last week
-#: has no later ones to win customers for.
-BEST_KNOWN: Final[dict[str, Policy]] = {
-    "RetailSynth-v0": Cyclic(
-        [(0.0, 0.0), *[(0.5, 0.6), (0.2, 0.6)] * 25, (0.475, 0.6), (0.15, 0.55)]
-    ),
-    "RetailSynthMargin-v0": Cyclic(
-        [(0.0, 0.0), *[(0.175, 0.6), (0.2, 0.6)] * 25, (0.175, 0.6), (0.075, 0.6)]
-    ),
-}
+#: Arguments under which agents are judged, where they are not those of training.
+TEST_KWARGS: Final[dict[str, dict[str, Any]]] = {"RetailSynthAdaptive-v0": {"pool": "test"}}
+
+#: Tasks of other actions than depth and frequency, and what trains and scores their agents.
+ELSEWHERE: Final = {"RetailSynthCoupons-v0": "python -m experiments.coupons"}
 
 
-def resolve(task: str) -> tuple[str, dict[str, Any]]:
-    """The registered id of a task and the arguments that make it so.
+def task_id(task: str) -> str:
+    """The registered id of a task, without a module before it.
 
     Raises:
         ValueError: for an unknown task, with the list.
     """
     name = task.removeprefix("retail_gym:")
-    ours = [spec for spec in gym.registry if spec.startswith("RetailSynth")]
-    check_choice("task", name, sorted({*ours, *_STAND_INS}))
-    if name in gym.registry:
-        return name, {}
-    env_id, kwargs = _STAND_INS[name]
-    return env_id, dict(kwargs)
+    check_choice("task", name, sorted(i for i in gym.registry if i.startswith("RetailSynth")))
+    return name
 
 
 def make_env(task: str, env_kwargs: Mapping[str, Any] | None = None) -> RetailPricingEnv:
@@ -87,8 +73,7 @@ def make_env(task: str, env_kwargs: Mapping[str, Any] | None = None) -> RetailPr
     Raises:
         ValueError: for an unknown task, or one that is not about depth and frequency.
     """
-    env_id, kwargs = resolve(task)
-    env: Any = gym.make(env_id, disable_env_checker=True, **(kwargs | dict(env_kwargs or {})))
+    env: Any = gym.make(task_id(task), disable_env_checker=True, **dict(env_kwargs or {}))
     if not isinstance(env.unwrapped, RetailPricingEnv):
         raise ValueError(f"{task} is not a task of depth and frequency")
     return env.unwrapped
@@ -99,7 +84,7 @@ def make_vec_env(
     n_envs: int,
     env_kwargs: Mapping[str, Any] | None = None,
     *,
-    rescale: bool = True,
+    grid: bool = False,
     threads: int | None = None,
 ) -> VecEnv:
     """The native vector environment of a task, for stable-baselines3.
@@ -108,24 +93,18 @@ def make_vec_env(
         task: its id.
         n_envs: number of episodes side by side.
         env_kwargs: arguments of the environment.
-        rescale: actions in [-1, 1] instead of natural units.
+        grid: actions are numbers of a grid of depth and frequency, one for all segments; else
+            they are in [-1, 1].
         threads: of the vector; None for its own choice.
     """
-    from stable_baselines3.common.vec_env import VecMonitor
+    from retail_gym.envs.sb3 import make_sb3_vec_env
 
-    from retail_gym.envs.sb3 import RetailVecEnv
-
-    env_id, kwargs = resolve(task)
     # Not every vector environment has threads.
     own: dict[str, Any] = {} if threads is None else {"threads": threads}
-    vector: Any = gym.make_vec(
-        env_id,
-        num_envs=n_envs,
-        vectorization_mode="vector_entry_point",
-        autoreset_mode=AutoresetMode.SAME_STEP,
-        **(own | kwargs | dict(env_kwargs or {})),
-    )
-    return VecMonitor(RetailVecEnv(vector.unwrapped, rescale))
+    wrapper: dict[str, Any] = {}
+    if grid:
+        wrapper = {"wrapper_class": DiscretePricingVector, "wrapper_kwargs": {"joint": True}}
+    return make_sb3_vec_env(task_id(task), n_envs, **wrapper, **(own | dict(env_kwargs or {})))
 
 
 def training_seed(seed: int, step: int) -> int:
@@ -137,8 +116,3 @@ def training_seed(seed: int, step: int) -> int:
 def validate(env: RetailPricingEnv, policy: Policy, seeds: Iterable[int] = VALIDATION) -> Floats:
     """Undiscounted return of one episode for each seed, by default the validation seeds."""
     return np.array([sum(reward for _, reward in play(env, policy, s)) for s in seeds])
-
-
-def version() -> str:
-    """Version of the package, for cards."""
-    return retail_gym.__version__

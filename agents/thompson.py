@@ -11,12 +11,12 @@ with a draw of its own for every customer and arm, so the score of arm k is
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from agents.coupon_training import coupon_env, log_uniform, online, samples_of, write_card
+from agents.coupon_training import train_bandit
 from agents.linear_arms import LinearArms
 from retail_gym.config import check_finite
 from retail_gym.envs.coupons import COUPON_LEVELS
@@ -48,6 +48,9 @@ class LinearThompson:
         """Start the stream of draws of a seed."""
         self._generator = np.random.default_rng(seed)
 
+    def __repr__(self) -> str:
+        return f"LinearThompson(alpha={self.alpha})"
+
     def __call__(self, observation: ArrayLike, week: int) -> Ints:
         """Arms, shape (U,), for contexts of shape (U, d)."""
         mean, width = self.model.predict(observation)
@@ -63,41 +66,26 @@ class LinearThompson:
         self.model.save(Path(directory) / "thompson.npz", alpha=self.alpha, forget=self.forget)
 
 
+#: Hyper-parameters.
+_DEFAULTS: Final[dict[str, Any]] = {"alpha": 0.1, "ridge": 1.0, "online_episodes": 0}
+
+
+def _fit(contexts: Any, arms: Any, rewards: Any, kw: dict[str, Any], seed: int) -> LinearThompson:
+    model = LinearArms.standardised(contexts, COUPON_LEVELS.size, kw["ridge"])
+    return LinearThompson(model.updated(contexts, arms, rewards), kw["alpha"], seed=seed)
+
+
 def train(
-    task: str,
-    *,
-    seed: int,
-    steps: int | None = None,
-    directory: Path,
-    alpha: float = 0.1,
-    ridge: float = 1.0,
-    online_episodes: int = 0,
-    **env_options: Any,
+    task: str, *, seed: int = 0, steps: int | None = None, directory: Path, **options: Any
 ) -> LinearThompson:
     """Fit on logged uniform random coupons, then learn online.
 
-    Args:
-        task: id of a coupon task.
-        seed: of episodes, logging policy and draws.
-        steps: customer-weeks of the log, default 200,000.
-        directory: where ``thompson.npz`` and ``card.json`` go.
-        alpha: scale of the posterior.
-        ridge: of the standardised contexts.
-        online_episodes: episodes played with the agent's own arms afterwards.
-        **env_options: arguments of the environment; stores: ``world_seeds``.
-
-    Returns:
-        The policy.
+    See :func:`agents.coupon_training.train_bandit` for the options. Hyper-parameters: ``alpha``
+    (scale of the posterior), ``ridge`` (of the standardised contexts) and ``online_episodes``.
     """
-    steps = 200_000 if steps is None else steps
-    env = coupon_env(task, **env_options)
-    contexts, arms, rewards = samples_of(log_uniform(env, steps, seed))
-    model = LinearArms.standardised(contexts, COUPON_LEVELS.size, ridge)
-    policy = LinearThompson(model.updated(contexts, arms, rewards), alpha, seed=seed)
-    online(env, policy, online_episodes, seed, policy.update)
-    policy.save(Path(directory))
-    write_card(directory, task=task, agent="thompson", seed=seed, steps=steps)
-    return policy
+    return train_bandit(
+        "thompson", task, _DEFAULTS, _fit, seed=seed, steps=steps, directory=directory, **options
+    )
 
 
 def load(directory: Path) -> LinearThompson:

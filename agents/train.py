@@ -10,7 +10,7 @@ import typer
 
 from agents.options import EnvOptions, Settings, main, pairs
 from agents.registry import AGENTS, agent_module
-from agents.tasks import resolve
+from agents.tasks import ELSEWHERE, task_id
 
 __all__ = ["app"]
 
@@ -39,8 +39,8 @@ def train(
 ) -> None:
     """Train an agent; killed, it goes on where it stopped with --resume."""
     module = agent_module(agent)
-    resolve(task)
-    folder = out or Path("results/agents") / task.removeprefix("retail_gym:") / f"{agent}-{seed}"
+    name = task_id(task)
+    folder = out or Path("results/agents") / name / f"{agent}-{seed}"
     policy = module.train(
         task,
         seed=seed,
@@ -54,7 +54,8 @@ def train(
         progress=sys.stderr.isatty() if progress is None else progress,
         on_evaluation=lambda done, score: typer.echo(f"{done:>9,} steps  return {score:.3f}"),
     )
-    typer.echo(f"{policy!r} in {folder}; score it: python -m agents.evaluate {folder}")
+    scores = ELSEWHERE.get(name, f"python -m agents.evaluate {folder}")
+    typer.echo(f"{policy!r} in {folder}; scores: {scores}")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import yaml  # type: ignore[import-untyped]
 
 from agents.options import EnvOptions, main, pairs
 from agents.registry import AGENTS, agent_module, library
-from agents.tasks import resolve
+from agents.tasks import task_id
 
 __all__ = ["app", "tune_agent"]
 
@@ -109,7 +109,7 @@ def tune(
     env: EnvOptions = None,
 ) -> None:
     """Tune an agent; interrupted, the same command goes on with the study."""
-    resolve(task)
+    task_id(task)
     folder = out or Path("results/tune") / f"{agent}-{task.removeprefix('retail_gym:')}"
     study = tune_agent(agent, task, trials, folder, steps=steps, seed=seed, env_kwargs=pairs(env))
     from optuna.trial import FixedTrial

@@ -123,7 +123,7 @@ def main() -> None:
     for seed in range(check_int("--train-seeds", args.train_seeds, 1)):
         name = f"{LEARNER} {seed}"
         policies[name] = bayes_adaptive.train(
-            seed=seed, steps=args.steps, directory=args.out / LEARNER / str(seed)
+            seed=seed, steps=args.steps, directory=args.out / LEARNER / str(seed), resume=True
         )
         learners.append(name)
     runs = evaluate_pool(

@@ -10,15 +10,24 @@ from __future__ import annotations
 
 import argparse
 
-from agents import load_pretrained
+from agents import load_pretrained, pretrained_names
 from retail_gym.cli import app, main
 
 
 def run() -> None:
     """Run the study from the command line."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--agent", action="append", default=[])
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.scenarios",
+        usage="%(prog)s [--agent NAME] [options of `retail-gym scenarios`, below]",
+        add_help=False,
+        allow_abbrev=False,
+    )
+    names = ", ".join(pretrained_names())
+    text = f"show a pretrained agent beside policies I-V (repeatable): {names}"
+    parser.add_argument("--agent", action="append", default=[], metavar="NAME", help=text)
     own, arguments = parser.parse_known_args()
+    if "--help" in arguments:
+        parser.print_help()
     agents = {name: load_pretrained(name) for name in own.agent}
     if not any(a == "--out" or a.startswith("--out=") for a in arguments):
         arguments += ["--out", "results/scenarios"]

@@ -12,6 +12,7 @@ A customer-choice simulator (RetailSynth's four-stage model) behind Gymnasium's 
 from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retail_gym.registration import register_envs
@@ -39,10 +40,23 @@ __all__ = [
     "simulate",
 ]
 
-try:
-    __version__ = version("retail-gym")
-except PackageNotFoundError:  # a checkout that is not installed
-    __version__ = "0+unknown"
+
+def _version() -> str:
+    """Of the installed distribution, or of the checkout that is run without installation."""
+    try:
+        return version("retail-gym")
+    except PackageNotFoundError:
+        from tomllib import loads
+
+        try:
+            file = Path(__file__).parents[1] / "pyproject.toml"
+            project = loads(file.read_text(encoding="utf-8")).get("project", {})
+        except (OSError, ValueError):  # no checkout, or somebody's broken file
+            project = {}
+        return str(project["version"]) if project.get("name") == "retail-gym" else "0+unknown"
+
+
+__version__ = _version()
 
 _HOME = {
     "PromotionPlan": "retail_gym.world",

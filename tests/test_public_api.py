@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import gymnasium as gym
@@ -69,7 +70,30 @@ def test_unknown_name_is_an_attribute_error() -> None:
 
 def test_version_is_that_of_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert retail_gym.__version__ in (project["version"], "0+unknown")  # or not installed
+    assert retail_gym.__version__ == project["version"]
+
+
+@pytest.mark.parametrize(
+    ("pyproject", "expected"),
+    [
+        ('[project]\nname = "retail-gym"\nversion = "9.8.7"\n', "9.8.7"),
+        ('[project]\nname = "other"\nversion = "9.8.7"\n', "0+unknown"),
+        ("[tool.ruff]\n", "0+unknown"),
+        ("[project", "0+unknown"),
+        (None, "0+unknown"),
+    ],
+)
+def test_version_of_a_checkout_that_is_not_installed(
+    pyproject: str | None, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def not_installed(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    if pyproject is not None:
+        (tmp_path / "pyproject.toml").write_text(pyproject, encoding="utf-8")
+    monkeypatch.setattr(retail_gym, "version", not_installed)
+    monkeypatch.setattr(retail_gym, "__file__", str(tmp_path / "retail_gym" / "__init__.py"))
+    assert retail_gym._version() == expected
 
 
 def test_import_registers_the_id_without_a_step_limit() -> None:

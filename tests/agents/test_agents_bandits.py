@@ -175,9 +175,8 @@ def test_train_save_load_same_arms(name, tmp_path):
             seed=4,
             steps=300,
             directory=tmp_path / str(k),
-            online_episodes=1,
-            **SMALL,
-            **options,
+            env_kwargs=SMALL,
+            hyperparameters={"online_episodes": 1} | options,
         )
         for k in range(2)
     )

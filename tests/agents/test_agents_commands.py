@@ -20,9 +20,10 @@ from agents.numpy_policy import NumpyPolicy
 from agents.options import main, pairs
 from agents.recipes import FOLDER, read_recipe, schedule
 from agents.registry import AGENTS, agent_module
-from agents.tasks import BEST_KNOWN, TASKS, make_env, resolve
+from agents.tasks import TASKS, make_env, task_id, validate
 from agents.train import app as train_app
-from retail_gym.policies import HighLow
+from retail_gym.evaluation import evaluate, reference_scores, references
+from retail_gym.policies import HighLow, UniformRandom
 
 ROOT = Path(__file__).parents[2]
 TINY = ["--env", "preset=tiny", "--env", "horizon=4"]
@@ -50,10 +51,16 @@ def test_unknown_names_are_refused_with_the_list():
     with pytest.raises(ValueError, match=r"unknown agent 'pp0': choose from .*ppo.*Did you mean"):
         agent_module("pp0")
     with pytest.raises(ValueError, match=r"unknown task 'RetailSynth-v9'.*RetailSynth-v0"):
-        resolve("RetailSynth-v9")
+        task_id("RetailSynth-v9")
     with pytest.raises(ValueError, match="unknown pretrained agent"):
         agents.load_pretrained("none")
-    assert resolve("retail_gym:RetailSynth-v0") == ("RetailSynth-v0", {})
+    assert task_id("retail_gym:RetailSynth-v0") == "RetailSynth-v0"
+    with pytest.raises(ValueError, match=r"unknown option of training 'env_kwarg'.*env_kwargs"):
+        agent_module("cma").train("RetailSynth-v0", directory=Path("none"), env_kwarg={})
+    with pytest.raises(ValueError, match=r"unknown hyper-parameter 'alphas'.*alpha"):
+        agent_module("linucb").train(
+            "RetailSynthCoupons-v0", directory=Path("none"), hyperparameters={"alphas": 1}
+        )
 
 
 def test_the_registry_loads_nothing_until_asked():
@@ -82,7 +89,7 @@ def test_recipes_name_agents_tasks_and_arguments(path):
     assert set(TASKS) | {"default"} == set(tables)
     for task in tables:
         if task != "default":
-            resolve(task)
+            task_id(task)
         recipe = read_recipe(path.stem, task)
         assert recipe.n_timesteps >= 1000
         if hasattr(module, "ALGORITHM"):
@@ -165,17 +172,59 @@ def test_normalised_score_by_hand():
     assert scores == {
         "random": 0.0, "I": -0.25, "II": -0.125, "III": 0.75, "IV": 1.0, "V": 0.5, "mine": 1.25,
     }  # fmt: skip
-    scores = evaluate_command.normalised(means | {"best known": 12.0})
-    assert (scores["IV"], scores["mine"], scores["best known"]) == (0.4, 0.5, 1.0)
 
 
-def test_the_best_known_policy_belongs_to_the_task_as_registered():
-    seeds, kwargs = range(2), {"preset": "tiny", "horizon": 3}
-    rows = evaluate_command.score_table("RetailSynth-v0", {"x": HighLow(0, 0)}, seeds, kwargs)
-    assert "best known" not in {row["policy"] for row in rows}
+def test_reference_scores_belong_to_the_task_as_registered(monkeypatch):
+    """Not to other arguments or seeds; there 1 is the best of I-V."""
+    task, seeds, kwargs = "RetailSynthMargin-v0", range(2), {"preset": "tiny", "horizon": 3}
+    table = json.loads(json.dumps(reference_scores()))
+    table[task]["seeds"]["test"] = [0, 2]
+    table[task]["policies"]["random"]["return"] = 1.0
+    table[task]["policies"][table[task]["best"]] |= {"return": 5.0, "low": 4.5, "high": 5.5}
+    for module in (evaluate_command, references):
+        monkeypatch.setattr(module, "reference_scores", lambda: table)
+    monkeypatch.setattr(  # the small store, whatever is asked for
+        evaluate_command,
+        "evaluate",
+        lambda env, policies, weeks, seeds, **_: evaluate("tiny", policies, 3, seeds),
+    )
+    policies = {"mine": HighLow(0.2, 0.6)}
+    rows = evaluate_command.score_table(task, policies, seeds, kwargs)
     assert all(row["low"] <= row["return"] <= row["high"] for row in rows)
-    assert BEST_KNOWN.keys() == set(TASKS)
-    assert {len(plan.steps) for plan in BEST_KNOWN.values()} == {53}
+    for others in ((range(1, 3), None), (seeds, kwargs)):
+        rows = evaluate_command.score_table(task, policies, *others)
+        names = [row["policy"] for row in rows]
+        assert names == ["random", "I", "II", "III", "IV", "V", "mine"]
+        assert max(rows[1:6], key=lambda row: row["return"])["normalised"] == 1.0
+        assert rows[0]["normalised"] == 0.0
+    rows = evaluate_command.score_table("retail_gym:" + task, policies, seeds)
+    best = rows[6]
+    assert (best["policy"], best["return"], best["normalised"]) == ("best known: far_sighted", 5, 1)
+    assert rows[7]["normalised"] == pytest.approx((rows[7]["return"] - 1.0) / 4.0)
+
+
+def test_tasks_of_segments_and_of_pools_are_scored():
+    env_kwargs = {"preset": "tiny", "horizon": 3}
+    rows = evaluate_command.score_table("RetailSynthSegments-v0", {}, range(2), env_kwargs)
+    draws = UniformRandom(3)
+    by_hand = validate(make_env("RetailSynthSegments-v0", env_kwargs), draws, range(2))
+    assert rows[0]["return"] == pytest.approx(by_hand.mean())
+    with pytest.raises(ValueError, match=r"Coupons-v0 .* experiments\.coupons"):
+        evaluate_command.score_table("RetailSynthCoupons-v0", {}, range(2))
+
+
+def test_pools_are_scored_in_stores_that_nobody_trained_in(monkeypatch):
+    seen = []
+
+    def stop(env, policies, weeks, seeds, **kwargs):
+        seen.append(kwargs["pool"])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluate_command, "evaluate", stop)
+    for given in (None, {"pool": "train"}):
+        with pytest.raises(KeyboardInterrupt):
+            evaluate_command.score_table("RetailSynthAdaptive-v0", {}, range(2), given)
+    assert seen == ["test", "train"]
 
 
 @pytest.mark.parametrize(
@@ -186,6 +235,8 @@ def test_the_best_known_policy_belongs_to_the_task_as_registered():
         (("cma", "--set", "form"), "NAME=VALUE"),
         (("cma", "--set", "form=cubic", *TINY), "unknown form 'cubic'"),
         (("cma", "--env", "presett=tiny"), "presett"),
+        (("linucb",), "RetailSynth-v0 is no coupon task"),
+        (("bayes_adaptive",), "a pool of stores is what this agent learns"),
     ],
 )
 def test_errors_of_use_are_one_line(arguments, message, call, tmp_path):
@@ -248,6 +299,18 @@ def test_tuning_goes_on_where_it_stopped(tmp_path):
     assert len(tune_command.tune_agent("cma", "RetailSynth-v0", 1, tmp_path, **options).trials) == 3
 
 
+def test_the_comparison_of_scenarios_names_its_agents(monkeypatch, capsys):
+    from experiments.scenarios import run
+
+    monkeypatch.setattr(sys, "argv", ["scenarios", "--help"])
+    with pytest.raises(SystemExit):
+        run()
+    said = capsys.readouterr().out
+    assert "--agent NAME" in said
+    assert "ppo-RetailSynthMargin-v0" in said
+    assert "--first-world" in said  # and the options of the command it is
+
+
 # trained models
 
 
@@ -276,6 +339,19 @@ def test_publishing_a_run(call, tmp_path):
         (tmp_path / "run" / "card.json").read_text().replace('"complete"', '"running"')
     )
     assert "not complete" in call(publish_command.app, tmp_path / "run", "--out", out)[1].err
+
+
+def test_only_policies_of_arrays_are_published(call, tmp_path):
+    steps = ("--steps", 60, "--out", tmp_path / "run", "--env", "n_customers=12")
+    task = ("--task", "RetailSynthCoupons-v0")
+    status, said = call(train_app, "linucb", *task, *steps, "--set", "alpha=0.5")
+    assert status == 0, said
+    assert "LinUCB(alpha=0.5)" in said.out
+    assert "python -m experiments.coupons" in said.out
+    for command in (publish_command.app, evaluate_command.app):
+        status, said = call(command, tmp_path / "run")
+        assert status == 2
+        assert "plain arrays" in said.err or "python -m experiments.coupons" in said.err
 
 
 @pytest.mark.parametrize("name", agents.pretrained_names())
@@ -311,4 +387,6 @@ def test_scores_on_the_cards_are_what_the_models_earn(name):
         card["task"], {name: policy}, range(card["test_episodes"]), card["env"]
     )
     for row, expected in zip(rows, card["scores"], strict=True):
-        assert row["return"] == pytest.approx(expected["return"], rel=1e-9)
+        assert row["policy"] == expected["policy"]
+        for key in ("return", "normalised"):
+            assert row[key] == pytest.approx(expected[key], rel=1e-9, abs=1e-12)

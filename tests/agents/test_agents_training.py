@@ -13,11 +13,14 @@ import numpy as np
 import pytest
 
 import agents
-from agents.card import read_card
+from agents.card import markdown, read_card
+from agents.coupon_training import coupon_env
 from agents.numpy_policy import NumpyPolicy
-from agents.registry import agent_module
+from agents.registry import AGENTS, OPTIONS, agent_module
 from agents.tasks import VALIDATION, make_env, validate
 from retail_gym.policies import UniformRandom
+from retail_gym.world.pool import PoolConfig, StorePool
+from retail_gym.world.presets import load_config
 
 pytest.importorskip("stable_baselines3")
 pytest.importorskip("sb3_contrib")
@@ -40,6 +43,19 @@ SMALL_NETS = {
     "cma": {"population": 4, "form": "static"},
 }
 LIBRARY = [name for name in SMALL_NETS if name != "cma"]
+
+POOL = StorePool(PoolConfig("test", load_config("tiny"), {}), range(2), cache="")
+CUSTOMERS = {"preset": "coupon_brand_loyalty", "n_customers": 12, "category_sizes": (4, 3, 2),
+             "category_shift": 4.0, "world_seeds": [0, 1], "horizon": 6}  # fmt: skip
+#: Agents of other tasks: task, arguments of the environment, hyper-parameters.
+OTHERS = {
+    "bayes_adaptive": (
+        "RetailSynthAdaptive-v0", {"pool": POOL, "horizon": 6}, {"exploration": "greedy"},
+    ),
+    "linucb": ("RetailSynthCoupons-v0", CUSTOMERS, {"alpha": 0.5}),
+    "neural_boltzmann": ("RetailSynthCoupons-v0", CUSTOMERS, {"epochs": 2, "hidden": [8]}),
+    "thompson": ("RetailSynthCoupons-v0", CUSTOMERS, {"online_episodes": 1}),
+}  # fmt: skip
 
 
 def train(agent, directory, steps=240, **options):
@@ -104,6 +120,52 @@ def test_another_seed_is_another_policy(run, tmp_path):
     if agent not in ("ppo", "cma"):
         pytest.skip("one of each kind is enough")
     assert not np.array_equal(actions(train(agent, tmp_path, seed=4)), actions(policy))
+
+
+def test_every_agent_is_trained_here():
+    assert sorted([*SMALL_NETS, *OTHERS]) == sorted(AGENTS)
+
+
+@pytest.mark.parametrize("agent", OTHERS)
+def test_agents_of_other_tasks_keep_the_contract(agent, tmp_path):
+    """They take what ``agents.train`` passes, come back the same and write the same card."""
+    task, env_kwargs, hyperparameters = OTHERS[agent]
+    options = dict.fromkeys(OPTIONS) | {
+        "seed": 3, "steps": 240, "env_kwargs": env_kwargs, "hyperparameters": hyperparameters,
+        "tensorboard": True, "progress": False, "threads": 1,
+    }  # fmt: skip
+    policy, again = (
+        agent_module(agent).train(
+            task, **options | {"directory": tmp_path, "resume": resume}
+        )
+        for resume in (False, True)
+    )  # fmt: skip
+    with pytest.raises(FileExistsError, match="--resume"):
+        agent_module(agent).train(task, **options | {"directory": tmp_path, "resume": False})
+    if agent == "bayes_adaptive":
+        env = make_env(task, env_kwargs)
+    else:
+        env = coupon_env(task, **env_kwargs)
+    seen = [env.reset(seed=0)[0]]
+    env.action_space.seed(0)
+    seen += [env.step(env.action_space.sample())[0] for _ in range(5)]
+    chosen = []
+    for one in (policy, again, agents.load(tmp_path)):
+        if hasattr(one, "reset"):
+            one.reset(7)
+        chosen.append(np.array([one(o, week) for week, o in enumerate(seen, 1)]))
+        assert all(env.action_space.contains(action) for action in chosen[-1])
+    assert np.array_equal(chosen[0], chosen[1])
+    assert np.array_equal(chosen[0], chosen[2])
+    assert len(np.unique(chosen[0], axis=0)) > 1
+    card = read_card(tmp_path)
+    assert (card["agent"], card["task"], card["seed"], card["steps"]) == (agent, task, 3, 240)
+    assert card["status"] == "complete"
+    assert card["hyperparameters"].items() >= hyperparameters.items()
+    assert f"agents.train {agent} --task {task} --seed 3 --steps 240" in card["command"]
+    assert card["versions"].keys() >= {"python", "retail-gym", "numpy", "gymnasium"}
+    assert card["wall_seconds"] > 0 < card["cpu_seconds"]
+    assert "environment steps" in markdown(card)
 
 
 KILLED = """

@@ -126,7 +126,9 @@ def test_plans_are_worth_what_they_say():
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bayes")
     pool = StorePool(CONFIG, range(8), cache="")
-    policy = bayes_adaptive.train(TASK, seed=0, steps=1_600, directory=folder, pool=pool)
+    policy = bayes_adaptive.train(
+        TASK, seed=0, steps=1_600, directory=folder, env_kwargs={"pool": pool}
+    )
     return policy, folder
 
 
@@ -185,7 +187,9 @@ def test_thompson_draws_follow_the_seed(trained):
 def test_same_training_seed_same_prior(trained, tmp_path):
     policy, folder = trained
     pool = StorePool(CONFIG, range(8), cache="")
-    again = bayes_adaptive.train(TASK, seed=0, steps=1_600, directory=tmp_path, pool=pool)
+    again = bayes_adaptive.train(
+        TASK, seed=0, steps=1_600, directory=tmp_path, env_kwargs={"pool": pool}
+    )
     np.testing.assert_array_equal(policy.prior.mean, again.prior.mean)
     card = json.loads((folder / "card.json").read_text())
     assert (card["task"], card["agent"], card["steps"]) == (TASK, "bayes_adaptive", 1_600)
@@ -203,8 +207,8 @@ def test_mistakes_are_refused(trained, tmp_path):
     with pytest.raises(ValueError, match="Did you mean 'thompson'"):
         BayesAdaptive(policy.prior, columns, 53, "tompson")
     with pytest.raises(ValueError, match="one segment"):
-        bayes_adaptive.train(TASK, seed=0, steps=53, directory=tmp_path, segments=2,
-                             pool=StorePool(CONFIG, [1], cache=""))  # fmt: skip
+        bayes_adaptive.train(TASK, seed=0, steps=53, directory=tmp_path,
+                             env_kwargs={"segments": 2, "pool": StorePool(CONFIG, [1], cache="")})  # fmt: skip
     with pytest.raises(FileNotFoundError):
         bayes_adaptive.load(tmp_path)
     for name in ("policy.npz", "card.json"):
