@@ -46,7 +46,6 @@ __all__ = [
     "gumbel",
     "gumbel_lattice",
     "item_hash",
-    "lattice_rank",
     "normal",
     "normal_lattice",
     "poisson_quantile",
@@ -262,14 +261,11 @@ def gumbel(word: Words) -> Floats:
 
 
 @lru_cache(maxsize=1)
-def lattice_rank() -> Floats:
-    """Probability below the middle of each of the 1,021 values of the byte sum."""
+def _lattice_rank() -> Floats:  # probability below the middle of each value of the byte sum
     mass = np.ones(1)
     for _ in range(4):
         mass = np.convolve(mass, np.full(256, 1 / 256))
-    rank: Floats = np.cumsum(mass) - 0.5 * mass
-    rank.flags.writeable = False
-    return rank
+    return np.asarray(np.cumsum(mass) - 0.5 * mass)
 
 
 #: Step of the means at which Beta quantiles of concentration 100 are tabulated.
@@ -279,7 +275,7 @@ _CONCENTRATION: Final = 100.0
 
 @lru_cache(maxsize=1024)
 def _beta_row(a: float, b: float) -> Floats:
-    row: Floats = special.betaincinv(a, b, lattice_rank())
+    row: Floats = special.betaincinv(a, b, _lattice_rank())
     row.flags.writeable = False
     return row
 

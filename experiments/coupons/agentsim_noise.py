@@ -34,7 +34,8 @@ def _lattice() -> Floats:
     """X = m + |m| n at the ranks of the 1,021 values of a word's byte sum."""
     generator = np.random.default_rng(0)
     m, n = generator.standard_normal((2, 2_000_000))
-    return np.quantile(m + np.abs(m) * n, rng.lattice_rank())
+    rank = rng.beta_lattice(1.0, 1.0)  # of the uniform law: the probabilities themselves
+    return np.quantile(m + np.abs(m) * n, rank)
 
 
 def agentsim_feature(word: NDArray[np.uint32]) -> Floats:

@@ -30,7 +30,7 @@ def joint_env(env: gym.Env[Any, Any]) -> RetailCouponEnv:
     Raises:
         ValueError: if there is another environment below.
     """
-    inner: Any = env.unwrapped if isinstance(env, gym.Env) else env
+    inner: Any = getattr(env, "unwrapped", env)
     if not isinstance(inner, RetailCouponEnv):
         raise ValueError(f"expected a coupon environment (RetailSynthCoupons-v0), got {inner!r}")
     return inner

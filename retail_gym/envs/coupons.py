@@ -45,8 +45,7 @@ CustomerReward = Callable[[WeekOutcome], Floats]
 
 def customer_sums(outcome: WeekOutcome, values_l: NDArray[Any]) -> Floats:
     """Sum of a figure of the purchase lines over each customer's lines, shape (U,)."""
-    sums = np.bincount(outcome.lines.customer, weights=values_l, minlength=outcome.n_customers)
-    return np.asarray(sums, dtype=np.float64)
+    return np.bincount(outcome.lines.customer, values_l, outcome.n_customers).astype(np.float64)
 
 
 #: Money of each customer in a week [$], shape (U,): before normalisation.
