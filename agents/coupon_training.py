@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from agents.card import finish, new_card, open_run
 from agents.recipes import changed
 from agents.registry import check_ignored
-from agents.tasks import task_id
+from agents.tasks import task_id, training_seed
 from retail_gym.config import check_int
-from retail_gym.envs.coupon_views import CouponLog, UniformCoupons, play
+from retail_gym.envs.coupon_views import CouponLog, UniformCoupons, joint_env, play
 from retail_gym.envs.coupons import RetailCouponEnv
 
 __all__ = ["TRAINING_STORES", "coupon_env", "log_uniform", "samples_of", "train_bandit"]
@@ -50,19 +50,18 @@ def coupon_env(task: str, **options: Any) -> RetailCouponEnv:
         raise ValueError(f"{task} is no coupon task: these agents need one arm per customer")
     if "world_seed" not in options:
         options.setdefault("world_seeds", TRAINING_STORES)
-    env: Any = gym.make(task, **options).unwrapped
-    coupons: RetailCouponEnv = env
-    return coupons
+    return joint_env(gym.make(task, **options))
 
 
 def log_uniform(env: RetailCouponEnv, steps: int, seed: int) -> list[CouponLog]:
-    """Episodes under uniform random coupons until ``steps`` customer-weeks are logged."""
+    """Episodes under uniform random coupons until ``steps`` customer-weeks are logged.
+
+    Episode k has the k-th training seed, which no test, reference or validation has.
+    """
     steps = check_int("steps", steps, 1)
     policy, logs, done = UniformCoupons(), list[CouponLog](), 0
-    sequence = np.random.SeedSequence(seed)
     while done < steps:
-        episode_seed = int(sequence.spawn(1)[0].generate_state(1)[0])
-        logs.append(play(env, policy, episode_seed))
+        logs.append(play(env, policy, training_seed(seed, len(logs))))
         done += logs[-1].arms.size
     return logs
 
@@ -82,10 +81,20 @@ def online(
     episodes: int,
     seed: int,
     update: Callable[..., None],
+    first: int = 0,
 ) -> None:
-    """Play episodes with the policy's own arms, learning after every week."""
-    for k in range(check_int("online_episodes", episodes, 0)):
-        play(env, policy, seed + 1_000_003 * (k + 1), observe=update)
+    """Play episodes with the policy's own arms, learning after every week.
+
+    Args:
+        env: the joint environment.
+        policy: who chooses.
+        episodes: how many.
+        seed: of the training.
+        update: called with contexts, arms and rewards of every week.
+        first: number of the first training seed: those below were of the log.
+    """
+    for k in range(first, first + check_int("online_episodes", episodes, 0)):
+        play(env, policy, training_seed(seed, k), observe=update)
 
 
 def train_bandit(
@@ -134,9 +143,10 @@ def train_bandit(
         changes=hyperparameters, packages=packages,
     )  # fmt: skip
     open_run(directory, card, resume)
-    contexts, arms, rewards = samples_of(log_uniform(env, total, seed))
+    logs = log_uniform(env, total, seed)
+    contexts, arms, rewards = samples_of(logs)
     policy = fit(contexts, arms, rewards, kw, seed)
-    online(env, policy, kw["online_episodes"], seed, policy.update)
+    online(env, policy, kw["online_episodes"], seed, policy.update, len(logs))
     policy.save(directory)
     finish(
         directory, card, wall_seconds=time.perf_counter() - clock,

@@ -7,6 +7,7 @@ summed over the decisions in which arm k was taken; x is the context with a 1 ap
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,10 +17,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from retail_gym.config import atomic_write, check_finite, check_int
+from retail_gym.world.storage import read_arrays
 
 Floats = NDArray[np.float64]
 
-__all__ = ["LinearArms"]
+__all__ = ["LinearArms", "check_arrays"]
 
 
 @dataclass(frozen=True)
@@ -141,19 +143,49 @@ class LinearArms:
             )
 
     @staticmethod
-    def load(path: Path) -> tuple[LinearArms, dict[str, Any]]:
-        """Read what :meth:`save` wrote: the statistics and the settings.
+    def load(path: Path, *settings: str) -> tuple[LinearArms, list[float]]:
+        """Read what :meth:`save` wrote.
+
+        Args:
+            path: of the file.
+            *settings: names of the further settings to read.
+
+        Returns:
+            The statistics, and the values of the settings.
 
         Raises:
             FileNotFoundError: if there is no such file.
-            ValueError: if it is not such a file.
+            ValueError: if it is not such a file, or its arrays do not fit together.
         """
-        names = ("gram", "moment", "shift", "scale", "ridge")
-        with np.load(path, allow_pickle=False) as file:
-            missing = [name for name in names if name not in file.files]
-            if missing:
-                raise ValueError(f"{path} holds no linear bandit: {', '.join(missing)} missing")
-            arrays = {name: file[name] for name in file.files}
-        gram, moment, shift, scale, ridge = (arrays.pop(name) for name in names)
-        settings = {name: value.item() for name, value in arrays.items()}
-        return LinearArms(gram, moment, shift, scale, float(ridge)), settings
+        arrays = read_arrays(path)
+        names = ("gram", "moment", "shift", "scale", "ridge", *settings)
+        missing = [name for name in names if name not in arrays]
+        if missing:
+            raise ValueError(f"{path} holds no linear bandit: {', '.join(missing)} missing")
+        gram, moment, shift, scale = (arrays[name] for name in names[:4])
+        arms, size = moment.shape if moment.ndim == 2 else (0, 0)
+        shapes = {"gram": (arms, size, size), "moment": (arms, size), "shift": (size - 1,)}
+        shapes |= {"scale": (size - 1,)} | dict.fromkeys(names[4:], ())
+        check_arrays(path, arrays, shapes)
+        if not ((scale > 0.0).all() and arrays["ridge"] > 0.0):
+            raise ValueError(f"{path} is damaged: scale and ridge must be above 0")
+        model = LinearArms(gram, moment, shift, scale, float(arrays["ridge"]))
+        return model, [float(arrays[name]) for name in settings]
+
+
+def check_arrays(
+    path: Path, arrays: Mapping[str, NDArray[Any]], shapes: Mapping[str, tuple[int, ...]]
+) -> None:
+    """Refuse arrays of a file that have other shapes or are not finite numbers.
+
+    Raises:
+        ValueError: naming the file and the array.
+    """
+    for name, shape in shapes.items():
+        value = arrays[name]
+        sound = value.shape == shape and value.dtype.kind in "fiu" and np.isfinite(value).all()
+        if not sound or (shape and min(shape) < 1):
+            raise ValueError(
+                f"{path} is damaged: {name} must hold finite numbers of shape {shape}, it has "
+                f"{value.dtype} of shape {value.shape}. Train or save the policy again"
+            )

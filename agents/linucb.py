@@ -77,10 +77,11 @@ def train(
 
 
 def load(directory: Path) -> LinUCB:
-    """The policy that :func:`train` or ``save`` wrote."""
-    return LinUCB(*_parts(Path(directory)))
+    """The policy that :func:`train` or ``save`` wrote.
 
-
-def _parts(directory: Path) -> tuple[LinearArms, float, float]:
-    model, settings = LinearArms.load(directory / "linucb.npz")
-    return model, settings["alpha"], settings["forget"]
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is not such a file.
+    """
+    model, (alpha, forget) = LinearArms.load(Path(directory) / "linucb.npz", "alpha", "forget")
+    return LinUCB(model, alpha, forget)

@@ -16,9 +16,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from agents.coupon_training import train_bandit
+from agents.linear_arms import check_arrays
 from agents.registry import library
 from retail_gym.config import atomic_write, check_finite, check_int
+from retail_gym.envs.coupon_views import policy_stream
 from retail_gym.envs.coupons import COUPON_LEVELS
+from retail_gym.world.storage import read_arrays
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -26,6 +29,7 @@ Ints = NDArray[np.int64]
 __all__ = ["NeuralBoltzmann", "load", "train"]
 
 FILE: Final = "neural_boltzmann.npz"
+_WEIGHTS, _DRAWS, _ORDER = 0xB01, 0xB02, 0xB03  # streams
 
 
 class NeuralBoltzmann:
@@ -82,7 +86,7 @@ class NeuralBoltzmann:
         scale: Floats = np.asarray(x.std(axis=0)) if standardise else np.ones(d)
         scale[scale == 0.0] = 1.0
         sizes = [d, *(check_int("hidden", n, 1) for n in hidden), check_int("arms", arms, 1)]
-        generator = np.random.default_rng(seed)
+        generator = policy_stream(seed, _WEIGHTS)
         layers = []
         for n_in, n_out in pairwise(sizes):
             limit = np.sqrt(6.0 / (n_in + n_out))
@@ -95,7 +99,7 @@ class NeuralBoltzmann:
 
     def reset(self, seed: int | None = None) -> None:
         """Start the stream of draws of a seed."""
-        self._generator = np.random.default_rng(seed)
+        self._generator = policy_stream(seed, _DRAWS)
 
     def predict(self, contexts: ArrayLike) -> Floats:
         """Expected reward of every arm, shape (N, K)."""
@@ -152,7 +156,7 @@ class NeuralBoltzmann:
         weights = [torch.tensor(w, dtype=torch.float32, requires_grad=True) for w, _ in self.layers]
         biases = [torch.tensor(b, dtype=torch.float32, requires_grad=True) for _, b in self.layers]
         adam = torch.optim.Adam([*weights, *biases], lr=learning_rate)
-        order = np.random.default_rng(seed)
+        order = policy_stream(seed, _ORDER)
         losses = []
         for _ in range(check_int("epochs", epochs, 1)):
             total = 0.0
@@ -244,9 +248,25 @@ def load(directory: Path) -> NeuralBoltzmann:
         ValueError: if it is not such a file.
     """
     path = Path(directory) / FILE
-    with np.load(path, allow_pickle=False) as file:
-        if "temperature" not in file.files:
-            raise ValueError(f"{path} holds no neural Boltzmann bandit")
-        n = sum(name.startswith("weight_") for name in file.files)
-        layers = [(file[f"weight_{k}"], file[f"bias_{k}"]) for k in range(n)]
-        return NeuralBoltzmann(layers, file["shift"], file["scale"], float(file["temperature"]))
+    arrays = read_arrays(path)
+    layers = sum(name.startswith("weight_") for name in arrays)
+    ends = [f"{part}_{k}" for k in range(layers) for part in ("weight", "bias")]
+    names = ("temperature", "shift", "scale", *(ends or ["weight_0"]))
+    missing = [name for name in names if name not in arrays]
+    if missing:
+        raise ValueError(f"{path} holds no neural Boltzmann bandit: {', '.join(missing)} missing")
+    width = arrays["shift"].size
+    shapes: dict[str, tuple[int, ...]] = {"temperature": (), "shift": (width,), "scale": (width,)}
+    for k in range(layers):
+        units = arrays[f"bias_{k}"].size
+        shapes |= {f"weight_{k}": (width, units), f"bias_{k}": (units,)}
+        width = units
+    check_arrays(path, arrays, shapes)
+    if not ((arrays["scale"] > 0.0).all() and arrays["temperature"] > 0.0):
+        raise ValueError(f"{path} is damaged: scale and temperature must be above 0")
+    return NeuralBoltzmann(
+        [(arrays[f"weight_{k}"], arrays[f"bias_{k}"]) for k in range(layers)],
+        arrays["shift"],
+        arrays["scale"],
+        float(arrays["temperature"]),
+    )

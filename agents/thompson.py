@@ -19,11 +19,14 @@ from numpy.typing import ArrayLike, NDArray
 from agents.coupon_training import train_bandit
 from agents.linear_arms import LinearArms
 from retail_gym.config import check_finite
+from retail_gym.envs.coupon_views import policy_stream
 from retail_gym.envs.coupons import COUPON_LEVELS
 
 Ints = NDArray[np.int64]
 
 __all__ = ["LinearThompson", "load", "train"]
+
+_DRAWS: Final = 0x7504
 
 
 class LinearThompson:
@@ -46,7 +49,7 @@ class LinearThompson:
 
     def reset(self, seed: int | None = None) -> None:
         """Start the stream of draws of a seed."""
-        self._generator = np.random.default_rng(seed)
+        self._generator = policy_stream(seed, _DRAWS)
 
     def __repr__(self) -> str:
         return f"LinearThompson(alpha={self.alpha})"
@@ -89,6 +92,11 @@ def train(
 
 
 def load(directory: Path) -> LinearThompson:
-    """The policy that :func:`train` or ``save`` wrote."""
-    model, settings = LinearArms.load(Path(directory) / "thompson.npz")
-    return LinearThompson(model, settings["alpha"], settings["forget"])
+    """The policy that :func:`train` or ``save`` wrote.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is not such a file.
+    """
+    model, (alpha, forget) = LinearArms.load(Path(directory) / "thompson.npz", "alpha", "forget")
+    return LinearThompson(model, alpha, forget)

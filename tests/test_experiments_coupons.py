@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
+
 import numpy as np
 import polars as pl
 import pytest
@@ -19,7 +21,7 @@ from experiments.coupons.references import (
     next_propensity,
 )
 from experiments.coupons.stores import SHARED_RANKS, agentsim_store
-from retail_gym import make_world
+from retail_gym import make_world, rng
 from retail_gym.envs.coupons import COUPON_LEVELS, RetailCouponEnv
 from retail_gym.kernels.reference import ReferenceKernel
 from retail_gym.world.expectation import expected_visit
@@ -104,6 +106,69 @@ def test_published_numbers_are_the_reference_file():
     assert tables.PUBLISHED["DQN"]["coupon"] == (1.709, 0.020)
 
 
+def in_r0(gain):
+    """Twelve stores of unlike size, where an agent earns more R0 than the best arm of two."""
+    rows, scales = [], {}
+    for store in range(12):
+        scales[store] = 100.0 * (store + 1)
+        money = {"random": 6.0, "fixed_0": 8.0, "fixed_2": 10.0 + store % 3,
+                 "static_model": 10.0 + store % 3 + gain + 0.1 * (store % 4), "PPO": 9.0}  # fmt: skip
+        rows += [
+            {"store": store, "agent": agent, "run": 0, "revenue": value * scales[store]}
+            for agent, value in money.items()
+        ]
+    return pl.DataFrame(rows), scales
+
+
+def test_gain_is_paired_in_r0():
+    rows, scales = in_r0(1.0)
+    found = tables.gain_in_r0(rows, scales, "static_model", "fixed_2")
+    # Mean difference 1.15 of a mean of 11; differences lie in [1, 1.3].
+    assert found.mean == pytest.approx(100 * 1.15 / 11)
+    assert 100 / 11 < found.low < found.mean < found.high < 130 / 11
+    copied = tables.gain_in_r0(pl.concat([rows] * 3), scales, "static_model", "fixed_2")
+    assert astuple(copied) == pytest.approx(astuple(found))
+    unlike = dict.fromkeys(scales, 100.0)  # in dollars large stores would count more
+    assert tables.gain_in_r0(rows, unlike, "static_model", "fixed_2").mean != found.mean
+
+
+def test_headline_is_over_the_best_arm_for_everybody():
+    text = tables.headline(*in_r0(1.0))
+    assert "over fixed_2" in text
+    assert "* static_model +10.5 [" in text
+    assert "* PPO -18.2 [" in text
+
+
+def test_shipped_rows_follow_the_rule_for_a_headline():
+    pytest.importorskip("stable_baselines3")
+    from experiments.coupons.__main__ import MEASURED
+
+    kept = pl.read_parquet(MEASURED)
+    for setting, arm in (("coupon_brand_loyalty", "fixed_0"), ("coupon_driven", "fixed_2")):
+        rows = kept.filter(pl.col("part") == setting)
+        scales = {store: make_world(setting, store).reward_scale for store in range(12)}
+        assert f"over {arm}" in tables.headline(rows, scales)
+        gain = tables.gain_in_r0(rows, scales, "static_model", arm)
+        assert gain.mean >= 5.0
+        assert gain.low > 0.0
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--stores", "30", "--trained", "8"], "--stores 30 are more than --trained 8"),
+    (["--quick", "--stores", "9"], "--stores 9 are more than --trained 8"),
+    (["--fresh-stores", "0"], "fresh-stores must be at least 1"),
+])  # fmt: skip
+def test_sizes_that_cannot_be_are_one_clear_line(arguments, message, monkeypatch, capsys):
+    pytest.importorskip("stable_baselines3")
+    import experiments.coupons.__main__ as study
+
+    monkeypatch.setattr("sys.argv", ["coupons", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        study.main()
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
 # AgentSim's stores
 
 
@@ -130,6 +195,16 @@ def test_agentsims_feature_has_its_law():
     # standard error 0.008 of the variance.
     assert x.var() == pytest.approx(2.0, abs=0.04)
     assert (x**4).mean() / x.var() ** 2 == pytest.approx(7.5, abs=0.5)
+
+
+def test_agentsims_feature_and_the_papers_share_their_ranks(monkeypatch):
+    import experiments.coupons.agentsim_noise as noise
+
+    assert rng.beta_lattice(1.0, 1.0) == pytest.approx(rng._lattice_rank(), rel=1e-14)
+    noise._lattice.cache_clear()
+    monkeypatch.setattr(rng, "beta_lattice", lambda a, b: np.full(1021, 0.5))
+    assert np.ptp(noise._lattice()) == 0.0  # all at the median
+    noise._lattice.cache_clear()
 
 
 def test_agentsims_kernel_differs_from_the_papers_by_its_noise_only(monkeypatch):

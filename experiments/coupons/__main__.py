@@ -2,6 +2,7 @@
 
 ``python -m experiments.coupons`` writes two tables side by side (markdown), all rows (parquet)
 and a picture. Every store is a part file: what an interrupted run left is not computed again.
+``--redraw`` writes tables and picture from the rows that come along.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 import torch
@@ -19,12 +20,19 @@ import torch
 from experiments.coupons import tables
 from experiments.coupons.correct import SETTINGS, score, train_all
 from experiments.coupons.replicate import STORES, Replication
-from retail_gym.config import atomic_write, stable_hash
+from retail_gym import make_world
+from retail_gym.config import atomic_write, check_int, stable_hash
+
+MEASURED: Final = Path(__file__).parent / "measured" / "rows.parquet"
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is run; AgentSim's own numbers in brackets."""
+    """How much is run; AgentSim's own numbers in brackets.
+
+    Raises:
+        ValueError: for a number below 1, or more stores to score than to train on.
+    """
 
     trained: int = 120  # stores to train on [1,000]
     stores: int = 20  # of them to score in [100]
@@ -33,6 +41,15 @@ class Sizes:
     fresh_runs: int = 1
     logged: int = 150_000  # customer-weeks of the bandits' log
     deep_steps: int = 200_000  # customer-weeks of PPO and DQN
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            check_int(item.name.replace("_", "-"), getattr(self, item.name), 1)
+        if self.stores > self.trained:
+            raise ValueError(
+                f"--stores {self.stores} are more than --trained {self.trained}: the replicated "
+                "protocol scores stores that it trained on"
+            )
 
 
 QUICK = Sizes(trained=8, stores=4, runs=1, fresh_stores=2, logged=14_000, deep_steps=30_000)
@@ -126,12 +143,16 @@ def report(rows: dict[str, pl.DataFrame]) -> str:
     for setting in SETTINGS:
         text += [f"## Corrected: fresh stores, {setting}", ""]
         text += [tables.corrected_table(rows[setting], tables.shown_agents(rows[setting])), ""]
-        pairs = (("PPO", "LinUCB"), ("LinUCB", "oracle"), ("PPO", "far_sighted_oracle"))
+        pairs = (("PPO", "LinUCB"), ("PPO", "NeuralBoltzmann"), ("LinUCB", "oracle"),
+                 ("PPO", "far_sighted_oracle"))  # fmt: skip
         said = (
             f"{one} / {two} {tables.ratio(rows[setting], one, 'revenue', two)}"
             for one, two in pairs
         )
         text += ["Revenue, store by store: " + "; ".join(said) + ".", ""]
+        stores = rows[setting]["store"].unique()
+        scales = {store: make_world(setting, store).reward_scale for store in stores}
+        text += [tables.headline(rows[setting], scales), ""]
     return "\n".join(text)
 
 
@@ -139,6 +160,7 @@ def main() -> None:
     """Run the study from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="minutes: few stores, short training")
+    parser.add_argument("--redraw", action="store_true", help="from the rows that come along")
     parser.add_argument("--out", type=Path, default=Path("results/coupons"))
     for item in fields(Sizes):
         parser.add_argument(
@@ -147,10 +169,16 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)  # small networks: more threads only wait for each other
     chosen = {item.name: getattr(args, item.name) for item in fields(Sizes)}
-    sizes = replace(
-        QUICK if args.quick else Sizes(), **{k: v for k, v in chosen.items() if v is not None}
-    )
-    rows = dict(collect(sizes, args.out))
+    chosen = {name: value for name, value in chosen.items() if value is not None}
+    try:
+        sizes = replace(QUICK if args.quick else Sizes(), **chosen)
+    except ValueError as error:
+        parser.error(str(error))
+    if args.redraw:
+        kept = pl.read_parquet(MEASURED)
+        rows = {str(name): part for (name,), part in kept.group_by("part", maintain_order=True)}
+    else:
+        rows = dict(collect(sizes, args.out))
     text = report(rows)
     print(text)
     with atomic_write(args.out / "tables.md") as stream:

@@ -32,12 +32,9 @@ __all__ = ["AgentSimKernel", "agentsim_cap", "agentsim_feature"]
 @cache
 def _lattice() -> Floats:
     """X = m + |m| n at the ranks of the 1,021 values of a word's byte sum."""
-    mass = np.ones(1)
-    for _ in range(4):
-        mass = np.convolve(mass, np.full(256, 1 / 256))
-    rank = np.cumsum(mass) - 0.5 * mass
     generator = np.random.default_rng(0)
     m, n = generator.standard_normal((2, 2_000_000))
+    rank = rng.beta_lattice(1.0, 1.0)  # of the uniform law: the probabilities themselves
     return np.quantile(m + np.abs(m) * n, rank)
 
 

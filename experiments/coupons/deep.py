@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.vec_env import VecNormalize
 
+from agents.tasks import training_seed
 from retail_gym.config import atomic_write, check_choice
 from retail_gym.envs.sb3_coupons import make_customer_vec_env
 
@@ -80,7 +81,7 @@ def train_deep(
 
     Args:
         name: ``"PPO"`` or ``"DQN"``.
-        seed: of everything.
+        seed: of everything, through its training seed.
         steps: customer-weeks.
         file: where the weights are kept, without ending.
         world_seeds: stores to train in.
@@ -90,6 +91,7 @@ def train_deep(
     kept = Path(f"{file}_{steps}.npz")
     if not kept.exists():
         torch.set_num_threads(1)
+        seed = training_seed(seed, 0)
         customers = make_customer_vec_env(
             STORES, seed, preset=preset, world_seeds=world_seeds, burn_in=10, horizon=60
         )

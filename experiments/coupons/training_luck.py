@@ -1,10 +1,11 @@
-"""Why the deep rows of AgentSim's table cannot be reproduced: their training is its luck.
+"""How much of the deep rows of AgentSim's table is the luck of a training run.
 
 ``python -m experiments.coupons.training_luck`` trains each deep agent of the replication with
 several seeds on the same logs, with AgentSim's early stopping on the loss of single batches and
 without it, and prints the mean coupon that each trained policy sends to the logged customers.
 The published standard error (0.02 of 1.709, say) counts every store of every trained policy as
 independent; if policies of one recipe differ by more, it says nothing about another training.
+That covers PPO's coupon; DQN's lies outside what any seed gives, and why is not known.
 """
 
 from __future__ import annotations

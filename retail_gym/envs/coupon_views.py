@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
+import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
@@ -18,7 +19,31 @@ Floats32 = NDArray[np.float32]
 Ints = NDArray[np.int64]
 CouponPolicy = Callable[[Floats32, int], Any]
 
-__all__ = ["CouponLog", "CustomerVectorEnv", "UniformCoupons", "play"]
+__all__ = ["CouponLog", "CustomerVectorEnv", "UniformCoupons", "joint_env", "play", "policy_stream"]
+
+_ARMS: Final = 0xC0  # the stream of uniform random coupons
+
+
+def joint_env(env: gym.Env[Any, Any]) -> RetailCouponEnv:
+    """The joint environment below its wrappers, as ``gym.make`` puts around it.
+
+    Raises:
+        ValueError: if there is another environment below.
+    """
+    inner: Any = getattr(env, "unwrapped", env)
+    if not isinstance(inner, RetailCouponEnv):
+        raise ValueError(f"expected a coupon environment (RetailSynthCoupons-v0), got {inner!r}")
+    return inner
+
+
+def policy_stream(seed: int | None, tag: int) -> np.random.Generator:
+    """Draws of a policy: apart from an environment's, which may be reset with the same seed.
+
+    Args:
+        seed: >= 0, or None for draws that cannot be repeated.
+        tag: number of the stream, another one for each use.
+    """
+    return np.random.default_rng(None if seed is None else [seed, tag])
 
 
 class CustomerVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
@@ -30,11 +55,14 @@ class CustomerVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
     (``NEXT_STEP``). ``reset(seed=s)`` is the joint environment's.
 
     Args:
-        env: the joint environment; step it through the vector only.
+        env: the joint environment, wrapped or not; step it through the vector only.
+
+    Raises:
+        ValueError: for another environment.
     """
 
-    def __init__(self, env: RetailCouponEnv) -> None:
-        self.env = env
+    def __init__(self, env: gym.Env[Any, Any]) -> None:
+        env = self.env = joint_env(env)
         self.num_envs = env.world.n_customers
         joint = env.observation_space
         self.single_observation_space = spaces.Box(joint.low[0], joint.high[0], dtype=np.float32)
@@ -104,7 +132,7 @@ class CouponLog(NamedTuple):
 
 
 def play(
-    env: RetailCouponEnv,
+    env: gym.Env[Any, Any],
     policy: CouponPolicy,
     seed: int | None = None,
     observe: Callable[[Floats32, Ints, Floats], None] | None = None,
@@ -112,7 +140,7 @@ def play(
     """Play one episode as a contextual bandit, and keep the log.
 
     Args:
-        env: the joint environment.
+        env: the joint environment, wrapped or not.
         policy: ``policy(contexts (U, 9), week) -> arms (U,)``, week = 1, 2, ...
         seed: of the episode; the policy's ``reset(seed)`` is called where it has one.
         observe: called after every week with contexts, arms and rewards of the customers: the
@@ -120,7 +148,11 @@ def play(
 
     Returns:
         The log of the whole episode.
+
+    Raises:
+        ValueError: for another environment.
     """
+    env = joint_env(env)
     reset = getattr(policy, "reset", None)
     if reset is not None:
         reset(seed)
@@ -155,7 +187,7 @@ class UniformCoupons:
 
     def reset(self, seed: int | None = None) -> None:
         """Start the stream of a seed."""
-        self._generator = np.random.default_rng(seed)
+        self._generator = policy_stream(seed, _ARMS)
 
     def __call__(self, observation: Floats32, week: int) -> Ints:
         """Arms of the customers, shape (U,)."""

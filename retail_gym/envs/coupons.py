@@ -45,9 +45,7 @@ CustomerReward = Callable[[WeekOutcome], Floats]
 
 def customer_sums(outcome: WeekOutcome, values_l: NDArray[Any]) -> Floats:
     """Sum of a figure of the purchase lines over each customer's lines, shape (U,)."""
-    customer = outcome.lines.customer
-    sums = np.bincount(customer, weights=values_l, minlength=outcome.n_customers)
-    return np.asarray(sums, dtype=np.float64)
+    return np.bincount(outcome.lines.customer, values_l, outcome.n_customers).astype(np.float64)
 
 
 #: Money of each customer in a week [$], shape (U,): before normalisation.
@@ -122,7 +120,7 @@ class RetailCouponEnv(gym.Env[Floats32, Ints]):
         reward: ``"revenue"``, ``"margin"`` or a callable(outcome) giving money of each customer.
         horizon: weeks per episode.
         n_customers: overrides the preset's number.
-        world_seed: another seed is another store.
+        world_seed: another seed is another store, by default 0.
         world_seeds: instead: every reset draws one of these stores.
         burn_in: weeks under uniform random coupons before the episode.
         kernel: name of a kernel or the object, by default the fastest.
@@ -144,7 +142,7 @@ class RetailCouponEnv(gym.Env[Floats32, Ints]):
         reward: str | CustomerReward = "revenue",
         horizon: int = 53,
         n_customers: int | None = None,
-        world_seed: int = 0,
+        world_seed: int | None = None,
         world_seeds: Sequence[int] | None = None,
         burn_in: int = 0,
         kernel: str | Kernel | None = None,
@@ -157,13 +155,18 @@ class RetailCouponEnv(gym.Env[Floats32, Ints]):
             reward = CUSTOMER_REWARDS[reward]
         if world_seeds is not None and (isinstance(preset, World) or len(world_seeds) == 0):
             raise ValueError("world_seeds needs at least one seed, and a preset to draw stores of")
+        if world_seeds is not None and world_seed is not None:
+            raise ValueError("give world_seed for one store or world_seeds for several, not both")
         self._reward = reward
         self._preset, self._overrides = preset, overrides
-        self._pool = None if world_seeds is None else tuple(int(seed) for seed in world_seeds)
+        pool = () if world_seeds is None else world_seeds
+        self._pool = tuple(check_int("world_seeds", seed, 0, 2**63 - 1) for seed in pool)
         self.horizon = check_int("horizon", horizon, 1)
         self.burn_in = check_int("burn_in", burn_in, 0)
         self._kernel = make_kernel(kernel)
-        self._enter(make_world(preset, self._pool[0] if self._pool else world_seed, **overrides))
+        self._enter(
+            make_world(preset, self._pool[0] if self._pool else world_seed or 0, **overrides)
+        )
         n = self.world.n_customers
         self.action_space = spaces.MultiDiscrete([COUPON_LEVELS.size] * n)
         self.observation_space = customer_space(n)
@@ -204,7 +207,7 @@ class RetailCouponEnv(gym.Env[Floats32, Ints]):
             The observation before the first coupons, and its info.
         """
         super().reset(seed=seed)
-        if self._pool is not None:
+        if self._pool:
             chosen = self._pool[int(self.np_random.integers(len(self._pool)))]
             self._enter(make_world(self._preset, chosen, **self._overrides))
         n = self.world.n_customers
@@ -288,8 +291,7 @@ class RetailCouponEnv(gym.Env[Floats32, Ints]):
         if self._weeks >= self.horizon:
             raise ResetNeeded(f"the episode ended after {self.horizon} weeks: call reset()")
         outcome = self._week(self._check(action))
-        n = self.world.n_customers
-        self.customer_rewards = self._reward(outcome) * (n / self.reward_scale)
+        self.customer_rewards = self._reward(outcome) * (self.world.n_customers / self.reward_scale)
         reward = float(self.customer_rewards.mean())
         return self._observation(), reward, False, self._weeks >= self.horizon, self._info()
 

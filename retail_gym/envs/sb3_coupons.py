@@ -14,11 +14,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
 from retail_gym.config import check_int
+from retail_gym.envs.coupon_views import joint_env
 from retail_gym.envs.coupons import COUPON_LEVELS, RetailCouponEnv
 
 try:
@@ -39,17 +41,18 @@ class CustomerVecEnv(VecEnv):
     last observation in ``terminal_observation``, so that algorithms bootstrap there.
 
     Args:
-        stores: joint environments with equally many customers; step them through this one only.
+        stores: joint environments, wrapped or not, with equally many customers; step them through
+            this one only.
 
     Raises:
         ValueError: for no stores or stores with different numbers of customers.
     """
 
-    def __init__(self, stores: Sequence[RetailCouponEnv]) -> None:
-        sizes = {env.world.n_customers for env in stores}
+    def __init__(self, stores: Sequence[gym.Env[Any, Any]]) -> None:
+        self.stores = tuple(joint_env(env) for env in stores)
+        sizes = {env.world.n_customers for env in self.stores}
         if len(sizes) != 1:
             raise ValueError(f"the stores must have equally many customers, got {sorted(sizes)}")
-        self.stores = tuple(stores)
         self.customers = sizes.pop()
         joint = self.stores[0].observation_space
         space = spaces.Box(joint.low[0], joint.high[0], dtype=np.float32)

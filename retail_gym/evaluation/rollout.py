@@ -79,7 +79,10 @@ def make_env(env: Env, weeks: int, kwargs: Mapping[str, Any]) -> RetailPricingEn
     if isinstance(env, str) and (env in gym.registry or ":" in env):
         made: Any = gym.make(env, horizon=weeks, disable_env_checker=True, **kwargs).unwrapped
         if not isinstance(made, RetailPricingEnv):
-            raise ValueError(f"{env} is not a retail pricing environment")
+            raise ValueError(
+                f"{env} is not a retail pricing environment (a coupon store is played by "
+                "retail_gym.envs.coupon_views.play)"
+            )
         if isinstance(made, MultiObjectivePricingEnv):
             raise ValueError(
                 f"{env} has a reward vector and no one return: evaluate a scalar id, where revenue, "

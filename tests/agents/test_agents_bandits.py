@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
 
-from agents import linucb, neural_boltzmann, thompson
-from agents.coupon_training import coupon_env, log_uniform, samples_of
+from agents import coupon_training, linucb, neural_boltzmann, thompson
+from agents.coupon_training import coupon_env, log_uniform, online, samples_of
 from agents.linear_arms import LinearArms
 from agents.linucb import LinUCB
 from agents.neural_boltzmann import NeuralBoltzmann
+from agents.tasks import TRAINING_SEED
 from agents.thompson import LinearThompson
 
 TASK = "RetailSynthCoupons-v0"
@@ -222,3 +224,97 @@ def test_clear_errors(tmp_path):
     np.savez(tmp_path / "linucb.npz", a=1)
     with pytest.raises(ValueError, match="no linear bandit"):
         linucb.load(tmp_path)
+
+
+def test_training_luck_is_apart_from_tests_references_and_validation(monkeypatch, tmp_path):
+    seen = []
+    original = coupon_training.play
+
+    def play(env, policy, seed, **kwargs):
+        seen.append(seed)
+        return original(env, policy, seed, **kwargs)
+
+    monkeypatch.setattr(coupon_training, "play", play)
+    options = {"steps": 150, "env_kwargs": SMALL, "hyperparameters": {"online_episodes": 3}}
+    for seed in (0, 1, 2, 999_999):
+        linucb.train(TASK, seed=seed, directory=tmp_path / str(seed), **options)
+    # 150 customer-weeks are three episodes of 6 weeks and 12 customers.
+    assert len(seen) == 4 * (3 + 3)
+    assert all(TRAINING_SEED <= seed < 2 * TRAINING_SEED for seed in seen)
+    assert len(set(seen)) == len(seen)  # online weeks do not repeat the log's luck
+    with pytest.raises(ValueError, match="online_episodes"):
+        online(coupon_env(TASK, **SMALL), None, -1, 0, None)
+
+
+LAYERS = [(np.ones((1, 2)), np.zeros(2)), (np.ones((2, 5)), np.arange(5.0))]
+
+
+def test_policies_do_not_draw_what_the_environment_draws():
+    zero = np.zeros((300, 1))
+    thompson_draw = LinearThompson(LinearArms.empty(5, 1), alpha=1.0, seed=6)(zero, 1)
+    luck = np.random.default_rng(6)
+    assert not np.array_equal(thompson_draw, luck.standard_normal((300, 5)).argmax(axis=1))
+    flat = NeuralBoltzmann([(np.zeros((1, 5)), np.zeros(5))], [0.0], [1.0], 1.0, seed=6)
+    uniform = np.random.default_rng(6).random((300, 1))
+    assert not np.array_equal(flat(zero, 1), np.floor(5 * uniform[:, 0]).astype(int))
+    weight = NeuralBoltzmann.untrained(np.eye(3), 2, hidden=(), seed=6).layers[0][0]
+    limit = np.sqrt(6.0 / 5.0)
+    assert not np.allclose(weight, np.random.default_rng(6).uniform(-limit, limit, (3, 2)))
+
+
+def _linear(tmp_path, alpha=0.1):
+    LinUCB(LinearArms.empty(3, 2), alpha).save(tmp_path)
+    return tmp_path / "linucb.npz", linucb.load
+
+
+def _neural(tmp_path):
+    NeuralBoltzmann(LAYERS, [0.0], [1.0], 0.5).save(tmp_path)
+    return tmp_path / "neural_boltzmann.npz", neural_boltzmann.load
+
+
+@pytest.mark.parametrize(("make", "name", "value"), [
+    (_linear, "gram", np.zeros((3, 3, 2))),
+    (_linear, "moment", np.zeros(3)),
+    (_linear, "moment", np.zeros((0, 3))),
+    (_linear, "shift", np.zeros(3)),
+    (_linear, "scale", np.zeros(2)),
+    (_linear, "ridge", np.array(0.0)),
+    (_linear, "alpha", np.array("much")),
+    (_linear, "forget", None),
+    (_linear, "gram", np.full((3, 3, 3), np.nan)),
+    (_neural, "weight_1", np.ones((3, 5))),
+    (_neural, "weight_1", np.array([["a"]])),
+    (_neural, "bias_0", None),
+    (_neural, "bias_1", np.zeros((5, 1))),
+    (_neural, "shift", np.zeros(2)),
+    (_neural, "scale", np.array([-1.0])),
+    (_neural, "temperature", np.array(0.0)),
+    (_neural, "temperature", np.array({}, dtype=object)),
+    (_neural, "temperature", None),
+])  # fmt: skip
+def test_damaged_files_are_refused(make, name, value, tmp_path):
+    path, load = make(tmp_path)
+    load(tmp_path)
+    with np.load(path) as file:
+        arrays = {key: file[key] for key in file.files}
+    arrays = {key: a for key, a in arrays.items() if key != name}
+    if value is not None:
+        arrays[name] = value
+    np.savez(path, **arrays)
+    with pytest.raises(ValueError, match=f"{path.name} (is damaged|holds no)"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("make", [_linear, _neural])
+def test_cut_files_are_refused(make, tmp_path):
+    path, load = make(tmp_path)
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(ValueError, match="is damaged"):
+        load(tmp_path)
+
+
+def test_without_torch_the_extra_is_named_before_anything_is_done(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ImportError, match=r"retail-gym\[agents\]"):
+        neural_boltzmann.train(TASK, directory=tmp_path / "run", env_kwargs=SMALL, steps=100)
+    assert not (tmp_path / "run").exists()

@@ -11,7 +11,7 @@ import pytest
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
-from retail_gym import make_world
+from retail_gym import evaluate, make_world
 from retail_gym.envs.coupon_views import CustomerVectorEnv, UniformCoupons, play
 from retail_gym.envs.coupons import COUPON_LEVELS, RetailCouponEnv
 from retail_gym.envs.customer_records import CUSTOMER_FEATURES, CustomerRecords, coming_week
@@ -321,5 +321,42 @@ def test_clear_errors():
         make(world_seeds=[])
     with pytest.raises(TypeError, match="horizont"):
         make(horizont=3)
+    for seed in (-1, 2**63, 1.5, "3"):
+        with pytest.raises(ValueError, match="world_seeds must be"):
+            make(world_seeds=[0, seed])
+    with pytest.raises(ValueError, match="not both"):
+        make(world_seeds=range(3), world_seed=0)
+    with pytest.raises(ValueError, match=r"coupon_views\.play"):
+        evaluate("RetailSynthCoupons-v0", {"none": lambda x, week: x}, weeks=2, seeds=[0], **SMALL)
+    for use in (CustomerVectorEnv, lambda env: play(env, UniformCoupons(), 0)):
+        with pytest.raises(ValueError, match="expected a coupon environment"):
+            use(gym.make("CartPole-v1"))
     with pytest.raises(ValueError, match="share one seed"):
         CustomerVectorEnv(make()).reset(seed=[0] * 12)
+
+
+def test_wrapped_environments_are_played_as_they_are():
+    made = gym.make("RetailSynthCoupons-v0", horizon=4, **SMALL)
+    assert made is not made.unwrapped
+    logs = [play(env, UniformCoupons(), seed=3) for env in (made, make(horizon=4))]
+    assert np.array_equal(logs[0].rewards, logs[1].rewards)
+    vector = CustomerVectorEnv(made)
+    observation, _ = vector.reset(seed=3)
+    assert np.array_equal(observation, logs[0].contexts[0])
+    for t in range(4):
+        _, rewards, *_ = vector.step(logs[0].arms[t])
+        assert np.array_equal(rewards, logs[0].rewards[t])
+
+
+def test_random_coupons_are_not_the_draws_of_the_environment():
+    policy, many = UniformCoupons(seed=7), np.zeros((200, 9))
+    first = policy(many, 1)
+    assert not np.array_equal(first, np.random.default_rng(7).integers(11, size=200))
+    policy.reset(7)
+    assert np.array_equal(policy(many, 1), first)
+    policy.reset(8)
+    assert not np.array_equal(policy(many, 1), first)
+    policy.reset(None)
+    drawn = policy(many, 1)
+    policy.reset(None)
+    assert not np.array_equal(policy(many, 1), drawn)  # by chance once in 11^200
