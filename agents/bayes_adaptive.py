@@ -23,7 +23,7 @@ from agents.card import POLICY, finish, new_card, open_run, read_card
 from agents.recipes import changed
 from agents.registry import check_ignored
 from agents.response import SIZE, Beliefs, Weeks, expected_margin, first_then, visits
-from agents.tasks import task_id
+from agents.tasks import task_id, training_seed
 from retail_gym.config import atomic_write, check_choice, check_finite, check_int
 from retail_gym.envs.adaptive import RetailAdaptiveEnv
 from retail_gym.world.storage import read_arrays
@@ -36,7 +36,6 @@ __all__ = ["EXPLORATION", "BayesAdaptive", "load", "train"]
 #: How the learner decides: by its mean belief, or by a draw from its beliefs.
 EXPLORATION: Final = ("greedy", "thompson")
 _FIELDS: Final = ("depth", "frequency", "visit_share", "elapsed", "margin")
-_TRAINING_SEED: Final = 2_000_000  # apart from the seeds that evaluate
 _STEPS: Final = 10_000
 #: Of Thompson draws, chosen on training stores: a full draw explores more than it earns.
 _WIDTH: Final = 0.3
@@ -145,8 +144,9 @@ def _collect(env: RetailAdaptiveEnv, columns: Sequence[int], steps: int, seed: i
     """Episodes of exploration, joined by store."""
     parts: dict[int, list[Weeks]] = {}
     for k in range(-(-steps // env.horizon)):
-        explore = _Explorer(seed + k)
-        observation, _ = env.reset(seed=seed + k)
+        luck = training_seed(seed, k)
+        explore = _Explorer(luck)
+        observation, _ = env.reset(seed=luck)
         rows = [observation]
         for _ in range(env.horizon):
             observation, *_ = env.step(explore())
@@ -227,8 +227,7 @@ def train(
         changes=hyperparameters,
     )  # fmt: skip
     open_run(folder, card, resume)
-    first = _TRAINING_SEED + 100_000 * seed
-    stores = _collect(env, [columns[name] for name in _FIELDS], count, first)
+    stores = _collect(env, [columns[name] for name in _FIELDS], count, seed)
     prior = _fit(stores)
     with atomic_write(folder / POLICY) as stream:
         np.savez(

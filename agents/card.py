@@ -26,6 +26,7 @@ __all__ = [
 
 CARD: Final = "card.json"
 POLICY: Final = "policy.npz"
+_UNSET: Final = "not set"
 #: What a resumed run must share with the one it goes on from; ``steps`` may grow.
 _IDENTITY: Final = ("agent", "task", "seed", "env", "hyperparameters")
 
@@ -106,9 +107,19 @@ def read_card(directory: Path) -> dict[str, Any]:
 
 
 def write_card(directory: Path, card: Mapping[str, Any]) -> None:
-    """Write the card."""
+    """Write the card.
+
+    Raises:
+        ValueError: if a number on it is not finite.
+    """
+    try:
+        text = json.dumps(card, indent=2, allow_nan=False)
+    except ValueError as error:
+        raise ValueError(
+            f"the card of {directory} holds a number that JSON lacks: {error}"
+        ) from None
     with atomic_write(directory / CARD) as stream:
-        stream.write((json.dumps(card, indent=2) + "\n").encode())
+        stream.write((text + "\n").encode())
 
 
 def open_run(directory: Path, card: Mapping[str, Any], resume: bool) -> None:
@@ -129,13 +140,28 @@ def open_run(directory: Path, card: Mapping[str, Any], resume: bool) -> None:
                 17, f"{directory} holds a run: go on with it by --resume, or choose another folder"
             )
         there = read_card(directory)
-        for name in _IDENTITY:
-            if there.get(name) != card[name]:
-                raise ValueError(
-                    f"{directory} holds another run: its {name} is {there.get(name)!r}, not "
-                    f"{card[name]!r}. Resume with the same settings, or choose another folder"
-                )
+        differ = [
+            line for name in _IDENTITY for line in _differences(name, there.get(name), card[name])
+        ]
+        if there.get("agent") != card["agent"]:
+            differ = differ[:1]  # another agent has other hyper-parameters anyway
+        if differ:
+            raise ValueError(
+                f"{directory} holds another run: its {', its '.join(differ)}. Resume with the same "
+                "settings, or choose another folder"
+            )
     write_card(directory, card)
+
+
+def _differences(name: str, there: Any, here: Any) -> list[str]:
+    """What a value on a card is and should be; of a table, only the keys that differ."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        keys = [key for key in there | here if there.get(key, _UNSET) != here.get(key, _UNSET)]
+        return [
+            f"{name} {key} is {there.get(key, _UNSET)!r}, not {here.get(key, _UNSET)!r}"
+            for key in keys
+        ]
+    return [] if there == here else [f"{name} is {there!r}, not {here!r}"]
 
 
 def finish(directory: Path, card: dict[str, Any], **results: Any) -> None:

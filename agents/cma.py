@@ -30,6 +30,7 @@ Floats = NDArray[np.float64]
 __all__ = ["FORMS", "load", "search_space", "train"]
 
 _STATE: Final = "search.npz"
+_SETTINGS: Final = ("form", "population", "episodes", "spread")
 #: Generations between validations.
 _EVERY: Final = 10
 
@@ -96,13 +97,16 @@ def train(
     recipe = read_recipe("cma", task, hyperparameters)
     total = recipe.n_timesteps if steps is None else check_int("steps", steps, 1)
     kw = recipe.settings
+    for name in kw:
+        check_choice("hyper-parameter", name, _SETTINGS)
     check_choice("form", kw["form"], FORMS)
+    population = check_int("population", kw["population"], 4)
+    episodes = check_int("episodes", kw["episodes"], 1)
     env = make_env(task, env_kwargs)
     card = new_card(
         "cma", task, seed=seed, steps=total, env=env_kwargs or {},
         hyperparameters=recipe.table(), changes=hyperparameters, packages=("cmaes",),
     )  # fmt: skip
-    open_run(directory, card, resume)
     space: Any = env.action_space
     mean, scale = _observations(env)
 
@@ -114,10 +118,10 @@ def train(
 
     outputs = int(space.shape[0])
     size = outputs if kw["form"] == "static" else outputs * (mean.size + 1)
-    population, episodes = int(kw["population"]), int(kw["episodes"])
     search = (cmaes.CMA if size <= 10 else cmaes.SepCMA)(
         np.zeros(size), float(kw["spread"]), seed=seed, population_size=population
     )
+    open_run(directory, card, resume)
     # The search's own state follows from the scores, which are all that is kept.
     state: dict[str, Any] = {
         "scores": np.zeros((0, population)), "history": np.zeros((0, 2)),
@@ -126,7 +130,8 @@ def train(
     if resume and (directory / _STATE).exists():
         state = read_arrays(directory / _STATE)
     cost = population * episodes * env.horizon
-    for g in range(max(1, round(total / cost))):
+    generations = max(1, round(total / cost))
+    for g in range(generations):
         clock, cpu = time.perf_counter(), time.process_time()
         theta = np.array([search.ask() for _ in range(population)])
         known = g < len(state["scores"])
@@ -135,9 +140,11 @@ def train(
             scores = [validate(env, policy(t), luck).mean() for t in theta]
             state["scores"] = np.vstack([state["scores"], scores])
         search.tell([(t, -x) for t, x in zip(theta, state["scores"][g], strict=True)])
-        if known:
+        due = (g + 1) % _EVERY == 0 or g + 1 == generations
+        due = due and (g + 1) * cost not in state["history"][:, 0]
+        if known and not due:
             continue
-        if (g + 1) % _EVERY == 0 or (g + 1) * cost >= total:
+        if due:
             value = validate(env, policy(search.mean)).mean()
             state["history"] = np.vstack([state["history"], [(g + 1) * cost, value]])
             if value > state["best_score"]:

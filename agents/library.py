@@ -61,7 +61,6 @@ def build_model(
     seed: int,
     env_kwargs: Mapping[str, Any],
     threads: int | None = None,
-    log: Path | None = None,
 ) -> Any:
     """The untrained model with its environments."""
     kind = algorithm.load_class()
@@ -77,10 +76,6 @@ def build_model(
         gamma = settings.get("gamma", 0.99)
         env = VecNormalize(env, **({"gamma": gamma} | recipe.normalize))
     model = kind(recipe.policy, env, seed=seed, device="cpu", verbose=0, **settings)
-    if log is not None:
-        from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
-
-        model.set_logger(Logger(str(log), [TensorBoardOutputFormat(str(log))]))
     return model
 
 
@@ -120,6 +115,7 @@ def train_model(
     Returns:
         The best policy, in NumPy and natural units.
     """
+    recipe = read_recipe(algorithm.name, task, hyperparameters)
     algorithm.load_class()
     import torch
 
@@ -127,16 +123,20 @@ def train_model(
     from agents.sections import Sections
 
     torch.set_num_threads(1)
-    recipe = read_recipe(algorithm.name, task, hyperparameters)
     total = recipe.n_timesteps if steps is None else check_int("steps", steps, 1)
     card = new_card(
         algorithm.name, task, seed=seed, steps=total, env=env_kwargs or {},
         hyperparameters=recipe.table(), changes=hyperparameters, packages=_PACKAGES,
     )  # fmt: skip
-    open_run(directory, card, resume)
-    log = directory / "tensorboard" if tensorboard else None
-    model = build_model(algorithm, task, recipe, seed, env_kwargs or {}, threads, log)
+    # Whatever can be wrong with the settings is, before the folder holds a run.
     env = make_env(task, env_kwargs)
+    model = build_model(algorithm, task, recipe, seed, env_kwargs or {}, threads)
+    open_run(directory, card, resume)
+    if tensorboard:
+        from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
+
+        log = str(directory / "tensorboard")
+        model.set_logger(Logger(log, [TensorBoardOutputFormat(log)]))
     week = recipe.n_envs * env.horizon
     every = week * max(1, round(total / _SECTIONS / week))
     sections = Sections(

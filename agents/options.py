@@ -6,8 +6,10 @@ import contextlib
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
+import gymnasium as gym
 import typer
-import yaml  # type: ignore[import-untyped]
+
+from agents.registry import library
 
 __all__ = ["EnvOptions", "Settings", "main", "pairs"]
 
@@ -26,13 +28,14 @@ def pairs(options: Iterable[str] | None) -> dict[str, Any]:
 
     Raises:
         ValueError: for an option without ``=``.
+        ImportError: if there are options and no YAML, naming what to install.
     """
     table: dict[str, Any] = {}
     for option in options or ():
         name, sign, text = option.partition("=")
         if not sign or not name:
             raise ValueError(f"{option!r} is not of the form NAME=VALUE")
-        value = yaml.safe_load(text)
+        value = library("yaml").safe_load(text)
         with contextlib.suppress(TypeError, ValueError):  # YAML takes 1e-3 for text
             value = float(value) if isinstance(value, str) else value
         table[name] = value
@@ -43,7 +46,7 @@ def main(run: Callable[[], Any]) -> None:
     """Run a command: errors of use become one line and exit status 2."""
     try:
         run()
-    except (ValueError, TypeError, OSError, ImportError) as error:
+    except (ValueError, TypeError, OSError, ImportError, gym.error.Error) as error:
         message = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         typer.echo(f"error: {message}", err=True)
         raise SystemExit(2) from None

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from agents.registry import library
 from retail_gym.config import check_choice, check_finite, check_int
 
 __all__ = ["FOLDER", "Recipe", "changed", "read_recipe", "schedule"]
@@ -91,11 +92,10 @@ def read_recipe(agent: str, task: str, changes: Mapping[str, Any] | None = None)
 
     Raises:
         ValueError: if there are no hyper-parameters for the agent.
+        ImportError: without YAML, naming what to install.
     """
-    import yaml  # type: ignore[import-untyped]
-
     check_choice("agent", agent, sorted(path.stem for path in FOLDER.glob("*.yml")))
-    tables = yaml.safe_load((FOLDER / f"{agent}.yml").read_text(encoding="utf-8"))
+    tables = library("yaml").safe_load((FOLDER / f"{agent}.yml").read_text(encoding="utf-8"))
     table = tables.get(task.removeprefix("retail_gym:"), tables["default"])
     return _recipe(table).with_(**dict(changes or {}))
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml  # type: ignore[import-untyped]
 
 from agents.options import EnvOptions, main, pairs
 from agents.registry import AGENTS, agent_module, library
@@ -110,6 +109,7 @@ def tune(
 ) -> None:
     """Tune an agent; interrupted, the same command goes on with the study."""
     task_id(task)
+    yaml = library("yaml")  # now, and not after the trials
     folder = out or Path("results/tune") / f"{agent}-{task.removeprefix('retail_gym:')}"
     study = tune_agent(agent, task, trials, folder, steps=steps, seed=seed, env_kwargs=pairs(env))
     from optuna.trial import FixedTrial

@@ -15,6 +15,7 @@ from typing import Any
 
 import polars as pl
 
+from agents.options import main as run_command
 from experiments.references import TASKS
 from retail_gym.config import atomic_write, check_choice
 from retail_gym.evaluation import Interval, paired_difference
@@ -125,4 +126,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

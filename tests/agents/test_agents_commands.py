@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import yaml
@@ -15,7 +17,7 @@ import agents
 from agents import evaluate as evaluate_command
 from agents import publish as publish_command
 from agents import tune as tune_command
-from agents.card import markdown
+from agents.card import markdown, write_card
 from agents.numpy_policy import NumpyPolicy
 from agents.options import main, pairs
 from agents.recipes import FOLDER, read_recipe, schedule
@@ -237,6 +239,11 @@ def test_pools_are_scored_in_stores_that_nobody_trained_in(monkeypatch):
         (("cma", "--env", "presett=tiny"), "presett"),
         (("linucb",), "RetailSynth-v0 is no coupon task"),
         (("bayes_adaptive",), "a pool of stores is what this agent learns"),
+        (
+            ("ppo", "--task", "RetailSynthCoupons-v0"),
+            "RetailSynthCoupons-v0 is not a task of depth",
+        ),
+        (("ppo", "--set", "learning_rat=1", *TINY), "learning_rat"),
     ],
 )
 def test_errors_of_use_are_one_line(arguments, message, call, tmp_path):
@@ -244,7 +251,52 @@ def test_errors_of_use_are_one_line(arguments, message, call, tmp_path):
     assert status == 2
     assert message in said.err
     assert said.err.count("\n") == 1
-    assert not (tmp_path / "run" / "policy.npz").exists()
+    assert not (tmp_path / "run").exists()
+
+
+def test_errors_of_gymnasium_are_one_line(call):
+    def wrong():
+        raise gym.error.NameNotFound("no such environment")
+
+    status, said = call(lambda _: wrong())
+    assert (status, said.err) == (2, "error: no such environment\n")
+
+
+def test_a_study_says_what_is_wrong_in_one_line():
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.lookahead", "--task", "nope"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: unknown task 'nope': choose from RetailSynth")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "train ppo", "train cma --env preset=tiny", "tune cma", "publish none", "evaluate none",
+        "evaluate ppo-RetailSynth-v0 --env preset=tiny",
+    ],
+)  # fmt: skip
+def test_without_yaml_commands_say_what_to_install(arguments, tmp_path):
+    command, *rest = arguments.split()
+    code = (
+        "import runpy, sys\n"
+        "sys.modules['yaml'] = None\n"
+        "module = sys.argv.pop(1)\n"
+        "runpy.run_module('agents.' + module, run_name='__main__')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, command, *rest],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    hint = "" if "none" in rest else 'this needs yaml: pip install "retail-gym[agents]"'
+    assert done.stderr.startswith(f"error: {hint}")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "results" / "agents").exists()
 
 
 def test_evaluate_says_what_is_wrong(call, tmp_path):
@@ -315,8 +367,8 @@ def test_the_comparison_of_scenarios_names_its_agents(monkeypatch, capsys):
 
 
 def test_publishing_a_run(call, tmp_path):
-    options = ("cma", "--steps", 100, *TINY, "--set", "form=static", "--out", tmp_path / "run")
-    assert call(train_app, *options)[0] == 0
+    options = ("cma", "--steps", 100, "--set", "population=4", "--set", "form=static")
+    assert call(train_app, *options, "--out", tmp_path / "run")[0] == 0
     out = tmp_path / "models"
     status, said = call(publish_command.app, tmp_path / "run", "--out", out, "--episodes", 3)
     assert status == 0, said
@@ -326,19 +378,43 @@ def test_publishing_a_run(call, tmp_path):
     ]  # fmt: skip
     assert agents.load(folder).digest == agents.load(tmp_path / "run").digest
     card = json.loads((folder / "card.json").read_text())
-    kwargs = {"preset": "tiny", "horizon": 4}
     policies = {"cma-RetailSynth-v0": agents.load(folder)}
-    assert card["scores"] == evaluate_command.score_table(
-        "RetailSynth-v0", policies, range(3), kwargs
-    )
+    assert card["scores"] == evaluate_command.score_table("RetailSynth-v0", policies, range(3))
     page = (folder / "README.md").read_text()
     mine = card["scores"][-1]
     assert f"| cma-RetailSynth-v0 | {mine['return']:.3f} |" in page
     assert card["command"] in page
+    again = (publish_command.app, tmp_path / "run", "--out", out, "--episodes", 2)
+    status, said = call(*again)
+    assert (status, "replace it by --force" in said.err) == (2, True)
+    assert json.loads((folder / "card.json").read_text()) == card
+    assert call(*again, "--force")[0] == 0
+    assert json.loads((folder / "card.json").read_text())["test_episodes"] == 2
     (tmp_path / "run" / "card.json").write_text(
         (tmp_path / "run" / "card.json").read_text().replace('"complete"', '"running"')
     )
     assert "not complete" in call(publish_command.app, tmp_path / "run", "--out", out)[1].err
+
+
+def test_only_one_model_of_the_registered_task_is_published(call, tmp_path):
+    out = tmp_path / "models"
+    arrays = {"layer0.weight": np.zeros((2, 7)), "layer0.bias": np.zeros(2)}
+    arrays |= {"action.low": np.zeros(2), "action.high": np.ones(2)}
+    for name, seed, task, env in (
+        ("one", 0, "RetailSynth-v0", {}),
+        ("two", 1, "retail_gym:RetailSynth-v0", {}),
+        ("tiny", 0, "RetailSynth-v0", {"preset": "tiny"}),
+    ):
+        card = {"agent": "cma", "task": task, "seed": seed, "env": env, "status": "complete"}
+        write_card(tmp_path / name, card)
+        NumpyPolicy(arrays, "clip").save(tmp_path / name / "policy.npz")
+    status, said = call(publish_command.app, tmp_path / "one", tmp_path / "two", "--out", out)
+    assert status == 2
+    assert "would both be cma-RetailSynth-v0" in said.err
+    status, said = call(publish_command.app, tmp_path / "tiny", "--out", out, "--force")
+    assert status == 2
+    assert "was trained with {'preset': 'tiny'}" in said.err
+    assert not out.exists()
 
 
 def test_only_policies_of_arrays_are_published(call, tmp_path):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import agents
-from agents.card import markdown, read_card
+from agents.card import markdown, read_card, write_card
 from agents.coupon_training import coupon_env
 from agents.numpy_policy import NumpyPolicy
 from agents.registry import AGENTS, OPTIONS, agent_module
@@ -231,6 +231,70 @@ def test_a_search_goes_on_where_it_stopped(tmp_path):
     )  # fmt: skip
     assert seen == [240, 480, 600]
     assert resumed.digest == train("cma", tmp_path / "unbroken", steps=600).digest
+
+
+@pytest.mark.parametrize(("steps", "seen"), [(60, [48]), (252, [240]), (900, [240, 480, 720, 912])])
+def test_the_last_generation_of_a_search_is_validated(steps, seen, tmp_path):
+    """Also where the steps are no multiple of a generation's (here 4 x 6 weeks)."""
+    told = []
+    policy = train(
+        "cma", tmp_path, steps=steps, on_evaluation=lambda done, score: told.append(done)
+    )
+    card = json.loads((tmp_path / "card.json").read_text(), parse_constant=pytest.fail)
+    assert told == [row[0] for row in card["evaluations"]] == seen
+    assert card["validation_score"] == max(row[1] for row in card["evaluations"])
+    assert np.any(policy.arrays["layer0.bias"] != 0.0)
+
+
+def test_a_search_resumed_for_fewer_steps_is_validated(tmp_path):
+    class StopError(Exception):
+        pass
+
+    def stop(steps, score):
+        raise StopError
+
+    with pytest.raises(StopError):  # nine generations are written, none is validated
+        train("cma", tmp_path, steps=600, on_evaluation=stop)
+    train("cma", tmp_path, steps=72, resume=True)
+    card = read_card(tmp_path)
+    assert [row[0] for row in card["evaluations"]] == [72]
+    assert np.isfinite(card["validation_score"])
+
+
+def test_cards_hold_finite_numbers_only(tmp_path):
+    with pytest.raises(ValueError, match="a number that JSON lacks"):
+        write_card(tmp_path, {"validation_score": float("-inf")})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("agent", "wrong", "message"),
+    [
+        ("ppo", {"learning_rat": 1}, "learning_rat"),
+        ("ppo", {"policy": "MlpPolice"}, "MlpPolice"),
+        ("cma", {"populaton": 4}, "unknown hyper-parameter 'populaton'.*'population'"),
+        ("cma", {"population": 0}, "population"),
+    ],
+)
+def test_a_mistyped_first_command_leaves_the_folder_free(agent, wrong, message, tmp_path):
+    folder = tmp_path / "run"
+    with pytest.raises((TypeError, ValueError), match=message):
+        train(agent, folder, tensorboard=True, hyperparameters=SMALL_NETS[agent] | wrong)
+    assert not folder.exists()
+
+
+def test_another_run_is_told_apart_by_what_differs(tmp_path):
+    train("cma", tmp_path)
+    settings = SMALL_NETS["cma"] | {"spread": 0.7}
+    env_kwargs = TINY | {"burn_in": 1}
+    with pytest.raises(ValueError, match="another run") as error:
+        train("cma", tmp_path, resume=True, hyperparameters=settings, env_kwargs=env_kwargs)
+    said = str(error.value)
+    assert (
+        "its env burn_in is 'not set', not 1, its hyperparameters spread is 0.3, not 0.7." in said
+    )
+    assert "population" not in said
+    assert "preset" not in said
 
 
 def test_resume_refuses_another_run_and_goes_on_for_longer(tmp_path):

@@ -18,6 +18,7 @@ from agents.response import (
     first_then,
     visits,
 )
+from agents.tasks import TRAINING_SEED, VALIDATION, training_seed
 from retail_gym.envs.adaptive import RetailAdaptiveEnv
 from retail_gym.evaluation.rollout import play
 from retail_gym.policies import UniformRandom
@@ -193,6 +194,24 @@ def test_same_training_seed_same_prior(trained, tmp_path):
     np.testing.assert_array_equal(policy.prior.mean, again.prior.mean)
     card = json.loads((folder / "card.json").read_text())
     assert (card["task"], card["agent"], card["steps"]) == (TASK, "bayes_adaptive", 1_600)
+
+
+def test_training_luck_is_of_the_training_range(monkeypatch, tmp_path):
+    seeds, reset = [], RetailAdaptiveEnv.reset
+
+    def noted(self, *, seed=None, options=None):
+        seeds.append(seed)
+        return reset(self, seed=seed, options=options)
+
+    monkeypatch.setattr(RetailAdaptiveEnv, "reset", noted)
+    for seed in (0, 1):
+        pool = StorePool(CONFIG, range(2), cache="")
+        kwargs = {"pool": pool, "horizon": 3}
+        bayes_adaptive.train(
+            TASK, seed=seed, steps=9, directory=tmp_path / str(seed), env_kwargs=kwargs
+        )
+    assert seeds == [training_seed(seed, k) for seed in (0, 1) for k in range(3)]
+    assert min(seeds) >= TRAINING_SEED > max(VALIDATION)
 
 
 def test_it_works_without_a_burn_in(trained):
