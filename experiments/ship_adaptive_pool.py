@@ -104,13 +104,15 @@ def kept_surface(config: PoolConfig, seed: int, folder: Path) -> Surface:
 def record(config: PoolConfig, surface: Surface) -> dict[str, Any]:
     """What is shipped about a store."""
     best, seed = surface.best, surface.world_seed
+    world = StorePool(config, [seed], cache="").world(0)
     return {
         "world_seed": seed,
-        "reward_scale": StorePool(config, [seed], cache="").world(0).reward_scale,
+        "reward_scale": world.reward_scale,
         "depth": float(POINTS[best, 0]),
         "frequency": float(POINTS[best, 1]),
         "best_return": round(float(surface.mean[best]), 6),
         "values": config.values(seed),
+        "price_sum": float(world.base_price.sum()),
     }
 
 
