@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from retail_gym.config import cache_folder
 from retail_gym.data import complete_journey as module
 from retail_gym.data import households, load_complete_journey
-from retail_gym.config import cache_folder
 from retail_gym.data.complete_journey import _prepared
 
 
