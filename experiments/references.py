@@ -22,21 +22,10 @@ from retail_gym.evaluation.references import (
     entry,
 )
 
-#: Price sensitivities as wide as in the coupon stores.
-SPREAD = {
-    "beta_u": {"kind": "truncated_normal", "mean": -3.0, "sd": 1.5, "high": 0.0},
-    "beta_i": {"kind": "truncated_normal", "mean": -3.0, "sd": 2.0, "high": 0.0},
-}
-#: The tasks with references; a new one is a line here.
+#: The tasks with references; a new one is a name here.
 TASKS = {
-    task.name: task
-    for task in (
-        ReferenceTask("RetailSynth-v0"),
-        ReferenceTask("RetailSynthMargin-v0", kwargs={"reward": "margin"}),
-        ReferenceTask(
-            "RetailSynthSegments-v0", kwargs={"reward": "margin", "segments": 3, **SPREAD}
-        ),
-    )
+    name: ReferenceTask(name, env=name)
+    for name in ("RetailSynth-v0", "RetailSynthMargin-v0", "RetailSynthSegments-v0")
 }
 QUICK = Seeds(search=1, choice=2, test=4)
 

@@ -1,12 +1,12 @@
 """Choose the stores of ``RetailSynthAdaptive-v0``, or check the list that is shipped.
 
 ``python -m experiments.ship_adaptive_pool`` goes through world seeds from the pool's first on,
-finds each candidate's best static policy in the task itself (burn-in and margin reward; a grid of
-depths 0.025 and frequencies 0.05 apart, coarse to fine, common random numbers), skips stores below the floor and
-writes the first 64 and the next 32 to ``retail_gym/world/presets/adaptive_pool.json``. Every
-store's surface of returns is kept in ``--out``, so an interrupted run goes on. ``--check N``
-computes the first N candidates anew and compares. Run it after a change of the preset, the pool
-or the noise; a test tells when it is due.
+finds each candidate's best static policy in the task itself (burn-in and margin reward; the fine
+grid, coarse to fine, common random numbers), skips stores below the floor and writes the first 64
+and the next 32 to ``retail_gym/world/presets/adaptive_pool.json``. Every store's surface of
+returns is kept in ``--out``, so an interrupted run goes on. ``--check N`` computes the first N
+candidates anew and compares. Run it after a change of the preset, the pool or the noise; a test
+tells when it is due.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -24,19 +25,17 @@ from tqdm import tqdm
 from retail_gym.config import atomic_write
 from retail_gym.envs.adaptive import RetailAdaptiveEnv
 from retail_gym.evaluation.rollout import play
+from retail_gym.evaluation.search import DEPTHS, FINE_GRID, FREQUENCIES
 from retail_gym.policies import HighLow
 from retail_gym.world.pool import ADAPTIVE, SHIPPED, SPLITS, PoolConfig, StorePool
 from retail_gym.world.storage import read_arrays
 
 Floats = NDArray[np.float64]
 
-#: No discount, and the grid of depths and frequencies.
-DEPTHS: Final = np.round(np.arange(0.025, 0.501, 0.025), 3)
-FREQUENCIES: Final = np.round(np.arange(0.05, 0.601, 0.05), 3)
-POINTS: Final = np.array([(0.0, 0.0), *((d, f) for d in DEPTHS for f in FREQUENCIES)])
-#: Every other depth and frequency, up to the depth that sells below cost (0.30) and one more.
+POINTS: Final = np.array(FINE_GRID)
+#: The default grid of searches, up to the depth that sells below cost (0.30) and one more.
 COARSE: Final = np.array(
-    [(0.0, 0.0), *((d, f) for d in DEPTHS[1::2] if d <= 0.35 for f in FREQUENCIES[1::2])]
+    [(0.0, 0.0), *((d, f) for d, f in product(DEPTHS, FREQUENCIES) if 0.0 < d <= 0.35)]
 )
 #: Selection: seeds from 10**6 on. The neighbours of the best coarse point meet a second seed,
 #: the best few of them six more.
@@ -104,13 +103,15 @@ def kept_surface(config: PoolConfig, seed: int, folder: Path) -> Surface:
 def record(config: PoolConfig, surface: Surface) -> dict[str, Any]:
     """What is shipped about a store."""
     best, seed = surface.best, surface.world_seed
+    world = StorePool(config, [seed], cache="").world(0)
     return {
         "world_seed": seed,
-        "reward_scale": StorePool(config, [seed], cache="").world(0).reward_scale,
+        "reward_scale": world.reward_scale,
         "depth": float(POINTS[best, 0]),
         "frequency": float(POINTS[best, 1]),
         "best_return": round(float(surface.mean[best]), 6),
         "values": config.values(seed),
+        "price_sum": float(world.base_price.sum()),
     }
 
 

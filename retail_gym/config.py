@@ -16,16 +16,19 @@ import json
 import math
 import os
 import re
+import sys
 import tempfile
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import numpy as np
 
 __all__ = [
+    "CACHE_VARIABLE",
     "atomic_write",
+    "cache_folder",
     "check_choice",
     "check_finite",
     "check_int",
@@ -34,6 +37,23 @@ __all__ = [
     "to_plain",
     "to_toml",
 ]
+
+#: Environment variable that names the folder of the cache; empty: nothing is kept on disk.
+CACHE_VARIABLE: Final = "RETAIL_GYM_CACHE"
+
+
+def cache_folder() -> Path | None:
+    """Folder for what is kept on disk: ``RETAIL_GYM_CACHE``, else the platform's; None for none."""
+    named = os.environ.get(CACHE_VARIABLE)
+    if named is not None:
+        return Path(named) if named else None
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "retail_gym"
 
 
 def check_choice(what: str, value: object, choices: Iterable[object]) -> None:

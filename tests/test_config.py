@@ -5,6 +5,7 @@ import errno
 import math
 import os
 import stat
+import sys
 from typing import ClassVar
 
 import numpy as np
@@ -14,7 +15,9 @@ from hypothesis import strategies as st
 
 from retail_gym import config
 from retail_gym.config import (
+    CACHE_VARIABLE,
     atomic_write,
+    cache_folder,
     check_choice,
     check_finite,
     check_int,
@@ -428,3 +431,17 @@ def test_atomic_write_when_the_rename_fails(tmp_path, monkeypatch):
     ):
         handle.write(b"x")
     assert names(tmp_path) == []
+
+
+# --- The cache folder ------------------------------------------------------------------------
+
+
+def test_cache_folder_follows_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    assert cache_folder() == tmp_path
+    monkeypatch.setenv(CACHE_VARIABLE, "")
+    assert cache_folder() is None
+    monkeypatch.delenv(CACHE_VARIABLE)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache_folder() == tmp_path / "xdg" / "retail_gym"

@@ -107,12 +107,17 @@ def test_the_study_writes_what_it_says(tmp_path, monkeypatch, capsys):
 
 
 def test_the_gap_of_a_law_by_hand(monkeypatch):
-    # Two stores: each has a best policy of its own worth 2, and one worth 1.5 suits both.
-    best = {1000: 3, 1001: 7}
+    # Two stores: each has a best policy of its own worth 2, and one worth 1.5 suits both. On the
+    # luck they are chosen on another one shines in each store, which is worth 1.75 elsewhere.
+    best, lucky = {1000: 3, 1001: 7}, {1000: 11, 1001: 13}
 
     def known(env, point, seed):
         k = int(np.flatnonzero((point == adaptive_prior.COARSE).all(axis=1))[0])
-        return {best[env.world.seed]: 2.0, 5: 1.5}.get(k, 1.0)
+        store = env.world.seed
+        if seed == adaptive_prior.FIRST_SEED:
+            return {best[store]: 2.0, 5: 1.9, lucky[store]: 2.1}.get(k, 1.0)
+        assert seed < 3
+        return {best[store]: 2.0, 5: 1.5, lucky[store]: 1.75}.get(k, 1.0)
 
     monkeypatch.setattr(adaptive_prior, "static_return", known)
-    assert adaptive_prior.gap({}, 2) == pytest.approx(2.0 / 1.5 - 1.0)
+    assert adaptive_prior.gap({}, 2, 3) == pytest.approx(1.75 / 1.5 - 1.0)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 
 import polars as pl
 import pytest
 from matplotlib.image import imread
 
 from experiments import lookahead, references
+from retail_gym.envs.rewards import Margin
 from retail_gym.evaluation import Interval
 from retail_gym.evaluation import references as library
 from retail_gym.evaluation.references import References, ReferenceTask, Seeds
@@ -56,10 +58,12 @@ def test_unknown_tasks_are_refused(monkeypatch) -> None:
             study.main()
 
 
-def test_tasks_of_the_study_can_be_made() -> None:
+def test_tasks_of_the_study_are_the_registered_ones() -> None:
     task = references.TASKS["RetailSynthSegments-v0"]
-    env = ReferenceTask(task.name, "tiny", task.kwargs).make()
+    env = replace(task, kwargs={"preset": "tiny"}).make()
     assert env.action_space.shape == (6,)
+    assert isinstance(env.reward, Margin)
+    assert task.make().world.name == "scenario_spread"
     assert references.TASKS.items() <= lookahead.CASES.items()
 
 

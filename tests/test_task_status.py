@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from experiments import task_status
-from experiments.task_status import grid, is_headline, study
+from experiments.task_status import by_segment, is_headline, study
 from retail_gym import evaluate
 from retail_gym.evaluation import Interval, best_static
-from retail_gym.policies import SCENARIOS, scenario
+from retail_gym.evaluation.search import FINE_GRID, grid
+from retail_gym.policies import SCENARIOS, HighLow, scenario
 from retail_gym.registration import TASKS
 
 POINTS = {"depths": [0.0, 0.2, 0.4], "frequencies": [0.3, 0.6]}
@@ -34,9 +35,11 @@ def test_the_rule(baseline, difference, headline):
 
 
 def test_the_grid_covers_the_action_box():
-    points = grid(0.025, 0.05)
-    assert points["depths"] == pytest.approx(np.linspace(0, 0.5, 21))
-    assert points["frequencies"] == pytest.approx(np.linspace(0.05, 0.6, 12))
+    depths, frequencies = grid(0.025, 0.05)
+    assert depths == pytest.approx(np.linspace(0, 0.5, 21))
+    assert frequencies == pytest.approx(np.linspace(0.05, 0.6, 12))
+    assert FINE_GRID[0] == (0.0, 0.0)
+    assert set(FINE_GRID[1:]) == {(d, f) for d in depths[1:] for f in frequencies}
 
 
 def test_policies_are_chosen_on_some_seeds_and_scored_on_others():
@@ -79,9 +82,23 @@ def test_segments_are_searched_apart(monkeypatch, tmp_path, capsys):
     assert str(tmp_path) in capsys.readouterr().out
 
 
+def test_what_segments_do_by_themselves():
+    task, depths, luck = "RetailSynthSegments-v0", [0.0, 0.25], [0, 1]
+    found = by_segment(task, depths, luck, preset="tiny")
+    assert found["mean beta_w"] == sorted(found["mean beta_w"])  # the most sensitive first
+    assert {len(row) for row in found["visits"].values()} == {3}
+    for depth, row in found["margin"].items():  # the segments' margins are the task's return
+        runs = evaluate(task, {"it": HighLow(depth, 0.6 if depth else 0.0)}, seeds=luck,
+                        preset="tiny")  # fmt: skip
+        assert sum(row) == pytest.approx(runs["return"].mean(), rel=1e-6)
+    best = np.argmax([found["margin"][depth] for depth in depths], axis=0)
+    assert found["depth of the largest margin"] == [depths[k] for k in best]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", task_status.NAMES)
 def test_the_registered_status_is_what_the_study_finds(name):
     """Single static policies are enough to tell; segments can only add."""
-    result = study(name, grid(0.05, 0.3), 2, 10, segments=1)
+    depths, frequencies = grid(0.05, 0.3)
+    result = study(name, {"depths": depths, "frequencies": frequencies}, 2, 10, segments=1)
     assert result["headline"] == (TASKS[name].status == "headline")

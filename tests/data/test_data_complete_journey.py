@@ -8,9 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from retail_gym.config import cache_folder
 from retail_gym.data import complete_journey as module
 from retail_gym.data import households, load_complete_journey
-from retail_gym.data.complete_journey import _prepared, cache_folder
+from retail_gym.data.complete_journey import _prepared
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -93,15 +94,6 @@ def test_damaged_or_missing_tables_are_named(other_edition) -> None:
         load_complete_journey()
 
 
-def test_cache_folder_follows_the_environment(monkeypatch, tmp_path) -> None:
-    monkeypatch.setenv("RETAIL_GYM_CACHE", str(tmp_path))
-    assert cache_folder() == tmp_path
-    monkeypatch.delenv("RETAIL_GYM_CACHE")
-    monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert cache_folder() == tmp_path / "xdg" / "retail_gym"
-
-
 def test_published_counts(real) -> None:
     table = real(fuel=True)
     facts = table.facts
@@ -163,6 +155,16 @@ def test_without_a_cache_folder_it_works(real, monkeypatch, tmp_path) -> None:
     frame = _prepared("merged").head(3)
     _prepared.cache_clear()
     monkeypatch.setattr(module, "_prepare", lambda products: frame)
+    assert _prepared("merged").equals(frame)
+    _prepared.cache_clear()
+
+
+def test_an_empty_variable_keeps_nothing(real, monkeypatch, tmp_path) -> None:
+    frame = _prepared("merged").head(3)
+    monkeypatch.setenv("RETAIL_GYM_CACHE", "")
+    monkeypatch.setattr(module, "atomic_write", lambda path: pytest.fail(f"{path} written"))
+    monkeypatch.setattr(module, "_prepare", lambda products: frame)
+    _prepared.cache_clear()
     assert _prepared("merged").equals(frame)
     _prepared.cache_clear()
 

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from retail_gym.config import CACHE_VARIABLE
+from retail_gym.world import make_world
 from retail_gym.world import pool as pools
 from retail_gym.world.pool import ADAPTIVE, SPLITS, PoolConfig, PriorRange, StorePool, StoreRecord
 from retail_gym.world.priors import LogNormal, Uniform
@@ -158,6 +160,58 @@ def test_a_stale_file_does_not_outlive_the_record(tmp_path):
     assert world.reward_scale == 2.0 * scale
 
 
+def test_a_file_of_old_code_is_not_taken(tmp_path):
+    # The seed, the name and R0 (which comes from the record) are right, what was drawn is not.
+    now = StorePool(TINY, [1], cache="").world(0)
+    total = float(now.base_price.sum())
+    record = StoreRecord(1, now.reward_scale, 0.1, 0.1, 5.0, {}, total)
+    pool = StorePool(TINY, [1], cache=tmp_path, records=[record])
+    for old in (
+        replace(now, alpha_1=now.alpha_1 + 0.1),
+        replace(now, base_price=now.base_price * 1.001),
+    ):
+        replace(old, stored_reward_scale=now.reward_scale).save(pool.folder / "1.npz")
+        with pytest.warns(RuntimeWarning, match="another store"):
+            world = StorePool(TINY, [1], cache=tmp_path, records=[record]).world(0)
+        assert world.alpha_1 == now.alpha_1
+        np.testing.assert_array_equal(world.base_price, now.base_price)
+
+
+#: Of the world "tiny", seed 3, under each number of DRAWS: weighted sums of what is drawn.
+DRAWN = {
+    1: {
+        "gamma_cate_0": -0.236441302,
+        "gamma_cate_1": 0.1279025795,
+        "beta_u": 2.487377558,
+        "beta_i": -2.474168252,
+        "z": 3.83579818,
+        "alpha_0": 3.110409614,
+        "base_price": 29.19383724,
+        "gamma_prod_0": -2.709920132,
+        "beta_x": -1.647276528,
+        "beta_z": 5.774771495,
+        "gamma_prod_1": 0.01495505669,
+        "reward_scale": 29.9881862,
+    }
+}
+
+
+def test_another_way_of_drawing_has_another_number():
+    """Fails after a change of what a seed draws: count up ``pool.DRAWS``, note the new sums."""
+    world = make_world("tiny", seed=3)
+    pairs = vars(world.coefficients.rows(np.arange(5)))  # per customer and product
+    expected = DRAWN[pools.DRAWS]
+    drawn = {n: np.ravel(pairs[n] if n in pairs else getattr(world, n)) for n in expected}
+    found = {n: float(np.cos(np.arange(x.size)) @ x.astype(float)) for n, x in drawn.items()}
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_worlds_drawn_in_another_way_are_kept_apart(tmp_path, monkeypatch):
+    before = StorePool(TINY, [1], cache=tmp_path).folder
+    monkeypatch.setattr(pools, "DRAWS", pools.DRAWS + 1)
+    assert StorePool(TINY, [1], cache=tmp_path).folder != before
+
+
 def test_other_configurations_do_not_share_files(tmp_path):
     StorePool(TINY, [1], cache=tmp_path).world(0)
     other = replace(TINY, ranges={"alpha_1": PriorRange(Uniform(1.0, 2.0))})
@@ -176,10 +230,10 @@ def test_without_a_writable_folder_worlds_are_built_in_memory(tmp_path):
 
 
 def test_the_variable_names_the_folder_or_turns_it_off(tmp_path, monkeypatch):
-    monkeypatch.setenv(pools.CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
     StorePool(TINY, [1]).world(0)
     assert only_file(tmp_path).name == "1.npz"
-    monkeypatch.setenv(pools.CACHE_VARIABLE, "")
+    monkeypatch.setenv(CACHE_VARIABLE, "")
     assert StorePool(TINY, [1]).folder is None
 
 
