@@ -116,7 +116,10 @@ def evaluate_agent(
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
+    shipped = any(str(row["policy"]).startswith("best known") for row in rows)
+    one = "the best known policy" if shipped else "the best of I-V"
     typer.echo(f"{chosen}, {episodes} test episodes: mean return [95 % interval], normalised")
+    typer.echo(f"(0: uniformly random actions, 1: {one})")
     for row in rows:
         line = f"{row['policy']:24s} {row['return']:8.3f} [{row['low']:.3f}, {row['high']:.3f}] "
         line += f"{row['normalised']:7.3f}"
