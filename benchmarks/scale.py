@@ -1,7 +1,7 @@
 """Cost per customer-week of populations of every size: stored coefficients and drawn ones.
 
-Each size runs in a process of its own, so that its peak of memory is its own. Policy III, weeks 3
-onwards (week 1 everybody visits), prices given, one thread unless ``--threads`` says otherwise.
+Each size runs in a process of its own, so that its peak of memory is its own. ``env.step`` under
+policy III, weeks 3 onwards (week 1 everybody visits), one thread unless ``--threads`` says more.
 
     python -m benchmarks.scale                 # 100 to 10,000 stored, 1,000 to 1,000,000 drawn
     python -m benchmarks.scale --threads 2 --drawn 100000
@@ -18,13 +18,9 @@ import time
 
 import numpy as np
 
-import retail_gym
+from retail_gym.envs import RetailPricingEnv
 from retail_gym.kernels.numba_cpu import NumbaKernel
-from retail_gym.model.price import price
 from retail_gym.policies import SCENARIOS
-from retail_gym.promotion import Promotion
-from retail_gym.simulator import Simulator
-from retail_gym.world.store_config import PromotionPlan
 
 STORED, DRAWN = (100, 1_000, 10_000), (1_000, 10_000, 100_000, 1_000_000)
 CUSTOMER_WEEKS = 60_000  # of each measurement, at least 3 weeks
@@ -33,19 +29,18 @@ CUSTOMER_WEEKS = 60_000  # of each measurement, at least 3 weeks
 def measure(mode: str, n: int, threads: int) -> dict[str, float | int | str]:
     start = time.perf_counter()
     room = 0.0 if mode == "drawn" else 1e3
-    world = retail_gym.make_world("scenario", 0, n_customers=n, memory_gib=room)
-    simulator = Simulator(world, 1, kernel=NumbaKernel(threads=threads))
-    promotion = Promotion(world.n_products, 1)
-    build, plan = time.perf_counter() - start, PromotionPlan.high_low(*SCENARIOS["III"])
+    kernel = NumbaKernel(threads=threads)
+    env = RetailPricingEnv("scenario", n_customers=n, memory_gib=room, kernel=kernel, horizon=10**6)
+    env.reset(seed=1)
+    build = time.perf_counter() - start
+    action = np.array(SCENARIOS["III"], dtype=np.float32)
     seconds, lines = [], 0
     for week in range(1, max(3, CUSTOMER_WEEKS // n) + 3):
-        discount = promotion.step([plan], week)
-        shelf = price(world.base_price, discount, world.lowest_price)
         start = time.perf_counter()
-        outcome = simulator.step(shelf, discount_si=discount)
+        env.step(action)
         if week > 2:
             seconds.append(time.perf_counter() - start)
-            lines += outcome.categories
+            lines += env.outcome.categories if env.outcome else 0
     return {
         "mode": mode,
         "customers": n,
