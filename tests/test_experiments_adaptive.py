@@ -85,7 +85,9 @@ def test_the_study_writes_what_it_says(tmp_path, monkeypatch, capsys):
     for module in (adaptive, references):  # a bad one, so that there is a gap
         monkeypatch.setattr(module, "best_single", lambda: (0.5, 0.6))
     train = adaptive.bayes_adaptive.train
-    monkeypatch.setattr(adaptive.bayes_adaptive, "train", lambda **given: train(pool=pool, **given))
+    monkeypatch.setattr(
+        adaptive.bayes_adaptive, "train", lambda **given: train(env_kwargs={"pool": pool}, **given)
+    )
     monkeypatch.setattr(
         sys, "argv",
         ["study", "--seeds", "2", "--stores", "2", "--train-seeds", "1", "--steps", "212",
