@@ -20,11 +20,12 @@ import tempfile
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import numpy as np
 
 __all__ = [
+    "OPTIONAL",
     "atomic_write",
     "check_choice",
     "check_finite",
@@ -34,6 +35,10 @@ __all__ = [
     "to_plain",
     "to_toml",
 ]
+
+
+#: Metadata of a dataclass field that plain values leave out while it is None.
+OPTIONAL: Final = {"optional": True}
 
 
 def check_choice(what: str, value: object, choices: Iterable[object]) -> None:
@@ -96,10 +101,16 @@ def to_plain(value: Any) -> Any:
     """Turn a configuration value into plain dicts, lists, strings and numbers.
 
     A dataclass with a ``kind`` class attribute carries it along, so that a union of classes
-    (priors, say) can be read back.
+    (priors, say) can be read back. A field marked ``OPTIONAL`` is left out while it is None, so
+    that adding it changes no file and no hash.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        plain = {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        items = ((f, getattr(value, f.name)) for f in dataclasses.fields(value))
+        plain = {
+            f.name: to_plain(x)
+            for f, x in items
+            if not (x is None and "optional" in f.metadata)
+        }
         kind = getattr(value, "kind", None)
         return {"kind": kind, **plain} if kind else plain
     if isinstance(value, Mapping):

@@ -29,7 +29,10 @@ __all__ = [
     "Constant",
     "Gumbel",
     "HalfNormal",
+    "Laplace",
     "LogNormal",
+    "LogitBeta",
+    "MinGumbel",
     "Normal",
     "Prior",
     "TruncatedNormal",
@@ -173,6 +176,39 @@ class Gumbel(Prior):
 
 
 @dataclass(frozen=True)
+class MinGumbel(Prior):
+    """Gumbel of the smallest extreme value: a long tail to the left."""
+
+    loc: float
+    scale: float
+    kind: ClassVar[str] = "min_gumbel"
+
+    def __post_init__(self) -> None:
+        self._check(scale=_POSITIVE)
+
+    def quantile(self, u: ArrayLike) -> Floats:
+        return np.asarray(self.loc + self.scale * np.log(-np.log1p(-np.asarray(u, dtype=float))))
+
+
+@dataclass(frozen=True)
+class Laplace(Prior):
+    """Laplace (two-sided exponential) with a location and a standard deviation."""
+
+    loc: float
+    sd: float
+    kind: ClassVar[str] = "laplace"
+
+    def __post_init__(self) -> None:
+        self._check(sd=_POSITIVE)
+
+    def quantile(self, u: ArrayLike) -> Floats:
+        u = np.asarray(u, dtype=np.float64)
+        side = np.log(2.0 * np.minimum(u, 1.0 - u))  # <= 0
+        scale = self.sd / math.sqrt(2.0)
+        return np.asarray(self.loc + scale * np.where(u < 0.5, side, -side))
+
+
+@dataclass(frozen=True)
 class Uniform(Prior):
     """Uniform on [low, high]."""
 
@@ -188,6 +224,23 @@ class Uniform(Prior):
 
     def quantile(self, u: ArrayLike) -> Floats:
         return np.asarray(self.low + (self.high - self.low) * np.asarray(u, dtype=np.float64))
+
+
+@dataclass(frozen=True)
+class LogitBeta(Prior):
+    """Log-odds of a Beta(a, b): the utility of a choice whose probability is a Beta number."""
+
+    a: float
+    b: float
+    kind: ClassVar[str] = "logit_beta"
+
+    def __post_init__(self) -> None:
+        self._check(a=_POSITIVE, b=_POSITIVE)
+
+    def quantile(self, u: ArrayLike) -> Floats:
+        u = np.asarray(u, dtype=np.float64)
+        share, rest = special.betaincinv(self.a, self.b, u), special.betaincinv(self.b, self.a, 1 - u)
+        return np.asarray(np.log(share) - np.log(rest))
 
 
 @dataclass(frozen=True)
@@ -246,7 +299,8 @@ def truncated_normal_quantile(
 _KINDS: dict[str, Callable[..., Prior]] = {
     cls.kind: cls
     for cls in (
-        Constant, Normal, LogNormal, HalfNormal, TruncatedNormal, Gumbel, Uniform, Beta,
+        Constant, Normal, LogNormal, HalfNormal, TruncatedNormal, Gumbel, MinGumbel, Laplace,
+        Uniform, Beta, LogitBeta,
     )
 }  # fmt: skip
 
