@@ -107,9 +107,7 @@ def to_plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         items = ((f, getattr(value, f.name)) for f in dataclasses.fields(value))
         plain = {
-            f.name: to_plain(x)
-            for f, x in items
-            if not (x is None and "optional" in f.metadata)
+            f.name: to_plain(x) for f, x in items if not (x is None and "optional" in f.metadata)
         }
         kind = getattr(value, "kind", None)
         return {"kind": kind, **plain} if kind else plain

@@ -102,7 +102,9 @@ def _loadings(prior: Prior, seed: int, symbol: str, n: int, factors: int) -> Flo
     return np.stack(columns, axis=1) if columns else np.zeros((n, 0))
 
 
-def _basket(layer: BasketLayer, seed: int, customers: Ints, n: int) -> dict[str, NDArray[np.generic]]:
+def _basket(
+    layer: BasketLayer, seed: int, customers: Ints, n: int
+) -> dict[str, NDArray[np.generic]]:
     rho = layer.visit_correlation
     often = _normal(seed, "visit_intercept", customers)  # normal score of the visit intercept
     own = _normal(seed, "basket_size", customers)

@@ -50,7 +50,8 @@ def appeal_score(config: StoreConfig, seed: int) -> Floats:
 
 
 def _layer(config: StoreConfig) -> CatalogLayer:
-    assert config.layers is not None and config.layers.catalog is not None
+    assert config.layers is not None
+    assert config.layers.catalog is not None
     return config.layers.catalog
 
 
@@ -80,7 +81,9 @@ def draw_store_catalog(config: StoreConfig, seed: int) -> Catalog:
     beta_w = config.c * median("beta_u") * plain.beta_i
     beta_z = median("beta_z")
     if beta_z <= 0.0:
-        raise ValueError("a CatalogLayer needs a positive median of beta_z, which carries popularity")
+        raise ValueError(
+            "a CatalogLayer needs a positive median of beta_z, which carries popularity"
+        )
     quality = (popularity - beta_w * np.log(price)) / beta_z
     quality -= quality.min()
     utility = beta_z * quality + beta_w * np.log(price)

@@ -130,11 +130,8 @@ class VisitLayer(_Layer):
     week_sd: float = 0.0
     opening: float = 1.0
     ranges: ClassVar = {
-        "drift_sd": _SD,
-        "drift_memory": (0.0, 0.9999),
-        "week_sd": _SD,
-        "opening": _SHARE,
-    }
+        "drift_sd": _SD, "drift_memory": (0.0, 0.9999), "week_sd": _SD, "opening": _SHARE,
+    }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -220,11 +217,7 @@ class QuantityLayer(_Layer):
     customer_sd: float = 0.0
     log_rate: PriorLike | None = None
     appeal_correlation: float = 0.0
-    ranges: ClassVar = {
-        "size": _SHAPE,
-        "customer_sd": _SD,
-        "appeal_correlation": _CORRELATION,
-    }
+    ranges: ClassVar = {"size": _SHAPE, "customer_sd": _SD, "appeal_correlation": _CORRELATION}
 
 
 @dataclass(frozen=True)
@@ -301,11 +294,22 @@ class Layers:
             if layer is None or self.catalog is not None:
                 continue
             if layer.appeal_correlation or (name == "quantity" and layer.log_rate is not None):
-                raise ValueError(f"layer {name}: appeal_correlation or log_rate needs a CatalogLayer")
+                raise ValueError(
+                    f"layer {name}: appeal_correlation or log_rate needs a CatalogLayer"
+                )
 
     @classmethod
-    def from_mapping(cls, table: Mapping[str, Any]) -> Layers:
-        """Layers of plain values, as read from JSON or TOML."""
+    def read(cls, value: Any) -> Layers | None:
+        """Layers, None, or plain values as read from JSON or TOML.
+
+        Raises:
+            ValueError: for anything else, or an unknown layer, naming the layers there are.
+        """
+        if value is None or isinstance(value, Layers):
+            return value
+        if not isinstance(value, Mapping):
+            raise ValueError(f"layers must be a Layers object or a table of layers, got {value!r}")
+        table = dict(value)
         unknown = sorted(set(table) - set(_KINDS))
         if unknown:
             raise ValueError(f"unknown layer {', '.join(unknown)}: choose from {', '.join(_KINDS)}")

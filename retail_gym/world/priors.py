@@ -239,7 +239,10 @@ class LogitBeta(Prior):
 
     def quantile(self, u: ArrayLike) -> Floats:
         u = np.asarray(u, dtype=np.float64)
-        share, rest = special.betaincinv(self.a, self.b, u), special.betaincinv(self.b, self.a, 1 - u)
+        share, rest = (
+            special.betaincinv(self.a, self.b, u),
+            special.betaincinv(self.b, self.a, 1 - u),
+        )
         return np.asarray(np.log(share) - np.log(rest))
 
 

@@ -186,7 +186,7 @@ def _layers(header: dict[str, Any], content: dict[str, Any]) -> DrawnLayers | No
         return None
     names = (name for name in ARRAYS if f"layer_{name}" in content)
     drawn = {name: content.pop(f"layer_{name}") for name in names}
-    return DrawnLayers(Layers.from_mapping(config), **drawn)
+    return DrawnLayers(Layers(**config), **drawn)
 
 
 def _check(world: World, file: Path) -> None:
@@ -199,6 +199,7 @@ def _check(world: World, file: Path) -> None:
     }  # fmt: skip
     drawn = isinstance(world.coefficients, DrawnCoefficients)
     pairs = {} if drawn else dict.fromkeys(SYMBOLS, (n_u, n_i))
+    values: dict[str, tuple[Any, tuple[int, ...]]]
     values = {name: (getattr(world, name), shape) for name, shape in (shapes | pairs).items()}
     if world.layers is not None:
         basket = world.layers.config.basket

@@ -221,10 +221,7 @@ class StoreConfig:
             put("promotion", PromotionPlan.from_mapping(self.promotion))
         if not isinstance(self.promotion, PromotionPlan):
             raise ValueError(f"promotion must be a PromotionPlan, got {self.promotion!r}")
-        if isinstance(self.layers, Mapping):
-            put("layers", Layers.from_mapping(self.layers))
-        if not isinstance(self.layers, Layers | None):
-            raise ValueError(f"layers must be a Layers object, got {self.layers!r}")
+        put("layers", Layers.read(self.layers))
         sizes = np.atleast_1d(np.asarray(self.category_sizes))
         if sizes.ndim != 1 or sizes.size == 0:
             raise ValueError("category_sizes must list the number of products of each category")

@@ -32,7 +32,8 @@ class Trips(NamedTuple):
 
 def drift(world: World, seed: int, week: int, previous_u: Floats | None) -> Floats:
     """Drift of everybody's store utility in a week, shape (U,)."""
-    assert world.layers is not None and world.layers.config.visit is not None
+    assert world.layers is not None
+    assert world.layers.config.visit is not None
     layer = world.layers.config.visit
     words = customer_words(seed, week, Stage.DRIFT, np.arange(world.n_customers))
     normal = special.ndtri(rng.uniform(words))
@@ -41,7 +42,8 @@ def drift(world: World, seed: int, week: int, previous_u: Floats | None) -> Floa
 
 def visit_effects(world: World, seed: int, week: int, drift_u: Floats) -> Floats:
     """What the layer adds to everybody's store utility in a week, shape (U,)."""
-    assert world.layers is not None and world.layers.config.visit is not None
+    assert world.layers is not None
+    assert world.layers.config.visit is not None
     assert world.layers.visit_u is not None
     word = customer_words(seed, week, Stage.WEEK, 0)
     shared = world.layers.config.visit.week_sd * float(special.ndtri(rng.uniform(word)))
@@ -55,8 +57,10 @@ def trips(world: World, seed: int, week: int, customers: ArrayLike) -> Trips:
     if layers is None or layers.config.basket is None:
         return Trips(None, np.zeros(rows.size))
     layer, loading = layers.config.basket, layers.trip_loading_jk
-    assert loading is not None and layers.fill_in_u is not None
-    assert layers.household_uj is not None and layers.size_u is not None
+    assert loading is not None
+    assert layers.fill_in_u is not None
+    assert layers.household_uj is not None
+    assert layers.size_u is not None
     key = rng.stream_key(seed, week, Stage.TRIP, rows)
     column = rng.Key(key.k1[:, None], key.k2[:, None])
     uniform = rng.uniform(rng.words(column, rng.item_hash(np.arange(2 + layer.factors))))
@@ -76,6 +80,7 @@ def offered(world: World, week: int) -> NDArray[np.bool_] | None:
     layers = world.layers
     if layers is None or layers.config.availability is None:
         return None
-    assert layers.window_start_i is not None and layers.window_weeks_i is not None
+    assert layers.window_start_i is not None
+    assert layers.window_weeks_i is not None
     cycle = layers.config.availability.cycle
     return on_shelf(layers.window_start_i, layers.window_weeks_i, cycle, week)
