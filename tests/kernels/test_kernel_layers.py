@@ -414,3 +414,24 @@ def test_environments_of_a_store_with_layers_agree():
         assert np.array_equal(seen, [result[0] for result in results])
         assert reward.tolist() == [result[1] for result in results]
         assert (seen <= many.single_observation_space.high).all()
+
+
+def test_agents_see_categories_not_lines_by_segment():
+    world = store(only("assortment"), n_customers=12)
+    env = gym.make("RetailSynth-v0", preset=world, horizon=6, segments=2).unwrapped
+    env.reset(seed=1)
+    more = 0
+    for _ in range(6):
+        seen = env.step(np.array([0.3, 0.5, 0.2, 0.4], dtype=np.float32))[0]
+        lines = env.outcome.lines
+        for s, members in enumerate(env.segments):
+            here = np.isin(lines.customer, members)
+            pairs = set(
+                zip(lines.customer[here].tolist(), lines.category[here].tolist(), strict=True)
+            )
+            buyers = len(set(lines.customer[here].tolist()))
+            named = dict(zip(env.observation_names, seen.tolist(), strict=True))
+            got = named[f"segment_{s + 1}.categories_per_buyer"]
+            assert got == pytest.approx(len(pairs) / max(buyers, 1), rel=1e-6)
+            more += here.sum() - len(pairs)
+    assert more > 10
