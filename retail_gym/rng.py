@@ -87,7 +87,7 @@ class Stage(IntEnum):
     FURTHER_PRODUCT = 37  # their choice, item 64 j + k
     FURTHER_QUANTITY = 38  # their quantity, item 64 j + k
     HABIT = 39  # repeat of a past product, item 64 j + k
-    FUEL = 40  # fuel: bought (item 0), units (1)
+    FUEL = 40  # petrol: bought (word), units (second word), item 0
 
 
 class Key(NamedTuple):
