@@ -7,6 +7,7 @@ customers changes nobody's.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +16,7 @@ from scipy import special
 from retail_gym import rng
 from retail_gym.model.basket_effects import household_effect
 from retail_gym.world.catalog import draw_vector
-from retail_gym.world.layered_catalog import appeal_score, correlated
+from retail_gym.world.layered_catalog import appeal_score, by_category
 from retail_gym.world.layers import AvailabilityLayer, BasketLayer, Layers
 from retail_gym.world.population import draw_customers
 from retail_gym.world.priors import Prior, Uniform
@@ -73,9 +74,15 @@ def draw_layers(config: StoreConfig, seed: int) -> DrawnLayers | None:
         parts |= _basket(layers.basket, seed, customers, n_categories)
     if layers.assortment is not None:
         further = layers.assortment
-        score = appeal_score(config, seed) if further.appeal_correlation else np.zeros(n_categories)
-        mixed = correlated(score, further.appeal_correlation, seed, "further_rate")
-        parts["further_j"] = np.exp(further.prior("log_rate").quantile(special.ndtr(mixed)))
+        parts["further_j"] = np.exp(
+            by_category(
+                further.prior("log_rate"),
+                appeal_score(config, seed),
+                further.appeal_correlation,
+                seed,
+                "further_rate",
+            )
+        )
     if layers.quantity is not None:
         sd = layers.quantity.customer_sd
         parts["quantity_u"] = np.exp(sd * _normal(seed, "quantity_factor", customers) - 0.5 * sd**2)
@@ -96,9 +103,10 @@ def _normals(seed: int, symbol: str, customers: Ints, n: int) -> Floats:
     return np.asarray(special.ndtri(rng.uniform(rng.words(column, rng.item_hash(np.arange(n))))))
 
 
-def _loadings(prior: Prior, seed: int, symbol: str, n: int, factors: int) -> Floats:
+def _loadings(laws: Any, seed: int, symbol: str, n: int, factors: int) -> Floats:
     """Loadings of each category, shape (J, K); each factor is a stream of its own."""
-    columns = [draw_vector(prior, seed, f"{symbol}_{k}", n) for k in range(factors)]
+    each: tuple[Prior, ...] = laws if isinstance(laws, tuple) else (laws,) * factors
+    columns = [draw_vector(law, seed, f"{symbol}_{k}", n) for k, law in enumerate(each)]
     return np.stack(columns, axis=1) if columns else np.zeros((n, 0))
 
 
@@ -113,20 +121,19 @@ def _basket(
     household = household_effect(
         size_u,
         _normals(seed, "taste", customers, layer.factors),
-        _loadings(layer.prior("taste_loading"), seed, "taste_loading", n, layer.factors),
+        _loadings(layer.taste_loading, seed, "taste_loading", n, layer.factors),
         _normals(seed, "affinity", customers, n),
         layer.affinity_sd * np.exp(layer.affinity_spread * special.ndtri(spread)),
     )
     # Shares of 0 and 1 have infinite log-odds, and expit(+-inf) gives them back.
     odds = special.logit(layer.fill_in_share)
-    trip = layer.prior("trip_loading")
     return {
         "size_u": size_u,
         "fill_in_u": special.expit(
             odds + layer.fill_in_spread * _normal(seed, "fill_in", customers)
         ),
         "household_uj": household.astype(np.float32),
-        "trip_loading_jk": _loadings(trip, seed, "trip_loading", n, layer.factors),
+        "trip_loading_jk": _loadings(layer.trip_loading, seed, "trip_loading", n, layer.factors),
     }
 
 

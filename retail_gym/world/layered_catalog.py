@@ -20,12 +20,12 @@ from scipy import special
 from retail_gym.model.category_choice import category_value
 from retail_gym.world.catalog import Catalog, draw_catalog, draw_vector
 from retail_gym.world.layers import CatalogLayer
-from retail_gym.world.priors import Uniform
+from retail_gym.world.priors import Listed, Prior, Uniform
 from retail_gym.world.store_config import StoreConfig
 
 Floats = NDArray[np.float64]
 
-__all__ = ["appeal_score", "correlated", "draw_store_catalog", "normal_scores"]
+__all__ = ["appeal_score", "by_category", "draw_store_catalog", "normal_scores"]
 
 
 def normal_scores(values: ArrayLike) -> Floats:
@@ -36,23 +36,43 @@ def normal_scores(values: ArrayLike) -> Floats:
     return np.asarray(special.ndtri((rank + 0.5) / values.size))
 
 
-def correlated(score: Floats, correlation: float, seed: int, symbol: str) -> Floats:
+def _correlated(score: Floats, correlation: float, seed: int, symbol: str) -> Floats:
     """Stratified normal scores that correlate with given ones, drawn from the symbol's stream."""
     own = special.ndtri(draw_vector(Uniform(0.0, 1.0), seed, symbol, score.size))
     return normal_scores(correlation * score + np.sqrt(1.0 - correlation**2) * own)
 
 
 def appeal_score(config: StoreConfig, seed: int) -> Floats:
-    """Normal scores of the categories' appeal, shape (J,)."""
-    layer = _layer(config)
+    """Normal scores of the categories' appeal, shape (J,); 0 without a CatalogLayer."""
+    if config.layers is None or config.layers.catalog is None:
+        return np.zeros(len(config.category_sizes))
+    layer = config.layers.catalog
+    if isinstance(layer.appeal, Listed):
+        return normal_scores(layer.appeal.of_items("appeal", len(config.category_sizes)))
     size = normal_scores(config.category_sizes)
-    return correlated(size, layer.size_correlation, seed, "appeal")
+    return _correlated(size, layer.size_correlation, seed, "appeal")
 
 
-def _layer(config: StoreConfig) -> CatalogLayer:
-    assert config.layers is not None
-    assert config.layers.catalog is not None
-    return config.layers.catalog
+def by_category(prior: Prior, score: Floats, correlation: float, seed: int, symbol: str) -> Floats:
+    """A figure of each category that goes with its appeal, shape (J,): drawn, or as listed.
+
+    Args:
+        prior: the law, met at stratified quantiles, or the list of values.
+        score: normal scores of appeal, shape (J,).
+        correlation: of the figure's normal score with them.
+        seed: world seed.
+        symbol: its stream.
+    """
+    if isinstance(prior, Listed):
+        return prior.of_items(symbol, score.size)
+    return prior.quantile(special.ndtr(_correlated(score, correlation, seed, symbol)))
+
+
+def _appeal(layer: CatalogLayer, score: Floats) -> Floats:
+    prior = layer.prior("appeal")
+    if isinstance(prior, Listed):
+        return prior.of_items("appeal", score.size)
+    return prior.quantile(special.ndtr(score))
 
 
 def draw_store_catalog(config: StoreConfig, seed: int) -> Catalog:
@@ -64,10 +84,10 @@ def draw_store_catalog(config: StoreConfig, seed: int) -> Catalog:
     appeal = appeal_score(config, seed)
 
     none = np.zeros(config.n_products)
-    score = correlated(none, 0.0, seed, "popularity")
+    score = _correlated(none, 0.0, seed, "popularity")
     popularity = layer.popularity_sd * (score + layer.popularity_skew * (score**2 - 1.0))
-    of_category = correlated(appeal, layer.price_appeal_correlation, seed, "price_category")
-    of_product = correlated(score, layer.price_popularity_correlation, seed, "price_product")
+    of_category = _correlated(appeal, layer.price_appeal_correlation, seed, "price_category")
+    of_product = _correlated(score, layer.price_popularity_correlation, seed, "price_product")
     log_price = (
         layer.log_price
         + np.repeat(layer.price_category_sd * of_category, sizes)
@@ -91,14 +111,13 @@ def draw_store_catalog(config: StoreConfig, seed: int) -> Catalog:
     gamma_prod_0 = plain.gamma_prod_0
     quantity = config.layers.quantity
     if quantity is not None and quantity.log_rate is not None:
-        mixed = correlated(appeal, quantity.appeal_correlation, seed, "quantity_rate")
-        log_rate = quantity.prior("log_rate").quantile(special.ndtr(mixed))
+        log_rate = by_category(
+            quantity.prior("log_rate"), appeal, quantity.appeal_correlation, seed, "quantity_rate"
+        )
         gamma_prod_0 = np.repeat(log_rate, sizes) - median("gamma_prod_1") * utility
     return replace(
         plain,
-        gamma_cate_0=layer.prior("appeal").quantile(special.ndtr(appeal))
-        + config.category_shift
-        - plain.gamma_cate_1 * value,
+        gamma_cate_0=_appeal(layer, appeal) + config.category_shift - plain.gamma_cate_1 * value,
         z=quality,
         alpha_0=price - plain.alpha_1 * quality,
         base_price=price,

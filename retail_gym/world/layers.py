@@ -42,7 +42,9 @@ class _Layer:
         what = type(self).__name__
         for item in fields(self):  # type: ignore[arg-type]
             name, value = item.name, getattr(self, item.name)
-            if str(item.type).startswith("PriorLike"):
+            if isinstance(value, tuple | list) and "tuple" in str(item.type):
+                value = tuple(as_prior(f"{what}.{name}", law) for law in value)
+            elif str(item.type).startswith("PriorLike"):
                 if value is not None or "None" not in str(item.type):
                     value = as_prior(f"{what}.{name}", value)
             elif item.type == "bool":
@@ -146,8 +148,9 @@ class BasketLayer(_Layer):
         fill_in_spread: standard deviation of its log-odds over customers.
         fill_in_depth: how far a fill-in trip lowers the log-odds of every category.
         factors: K, of tastes (lasting, per customer) and of trips.
-        taste_loading: j, k: weight of a customer's taste k in category j.
-        trip_loading: j, k: weight of a trip's factor k in category j.
+        taste_loading: j, k: weight of a customer's taste k in category j; one law for all
+            factors, or a tuple with one for each (``Listed`` for estimates by category).
+        trip_loading: j, k: weight of a trip's factor k in category j, likewise.
         affinity_sd: of the customer's own liking of a category.
         affinity_spread: standard deviation of the log of that over categories.
         something: a trip that would buy nothing buys in one category.
@@ -160,22 +163,25 @@ class BasketLayer(_Layer):
     fill_in_spread: float = 0.0
     fill_in_depth: float = 0.0
     factors: int = 0
-    taste_loading: PriorLike = 0.0
-    trip_loading: PriorLike = 0.0
+    taste_loading: PriorLike | tuple[PriorLike, ...] = 0.0
+    trip_loading: PriorLike | tuple[PriorLike, ...] = 0.0
     affinity_sd: float = 0.0
     affinity_spread: float = 0.0
     something: bool = False
     ranges: ClassVar = {
-        "size_sd": _SD,
-        "visit_correlation": _CORRELATION,
-        "trip_sd": _SD,
-        "fill_in_share": _SHARE,
-        "fill_in_spread": _SD,
-        "fill_in_depth": (-20.0, 20.0),
-        "factors": (0, 64),
-        "affinity_sd": _SD,
-        "affinity_spread": _SD,
-    }
+        "size_sd": _SD, "visit_correlation": _CORRELATION, "trip_sd": _SD,
+        "fill_in_share": _SHARE, "fill_in_spread": _SD, "fill_in_depth": (-20.0, 20.0),
+        "factors": (0, 64), "affinity_sd": _SD, "affinity_spread": _SD,
+    }  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("taste_loading", "trip_loading"):
+            laws = getattr(self, name)
+            if isinstance(laws, tuple) and len(laws) != self.factors:
+                raise ValueError(
+                    f"BasketLayer.{name} has {len(laws)} laws for {self.factors} factors"
+                )
 
 
 @dataclass(frozen=True)
@@ -194,10 +200,8 @@ class AssortmentLayer(_Layer):
     basket_weight: float = 0.0
     appeal_correlation: float = 0.0
     ranges: ClassVar = {
-        "size": _SHAPE,
-        "basket_weight": (-5.0, 5.0),
-        "appeal_correlation": _CORRELATION,
-    }
+        "size": _SHAPE, "basket_weight": (-5.0, 5.0), "appeal_correlation": _CORRELATION,
+    }  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from retail_gym.world.layers import (
 )
 from retail_gym.world.presets import load_config, shipped_reward_scale
 from retail_gym.world.presets.complete_journey import config as complete_journey
-from retail_gym.world.priors import Beta, Laplace, LogitBeta, MinGumbel, Normal
+from retail_gym.world.priors import Beta, Laplace, Listed, LogitBeta, MinGumbel, Normal, as_prior
 from retail_gym.world.storage import config_from_json, config_from_mapping, config_to_json
 
 ALL = Layers(
@@ -288,3 +288,79 @@ def test_the_draft_of_the_complete_journey_is_a_store():
     outcomes = [simulator.step(world.base_price) for _ in range(6)]
     assert sum(outcome.units for outcome in outcomes) > 50
     assert isinstance(world.promotion.depth, Beta)
+
+
+def test_estimates_by_category_take_the_place_of_laws():
+    appeal, rate = (0.5, -1.0, 0.2), (-2.0, -1.5, -0.5)
+    loadings = (Listed((1.0, 1.0, 0.0)), Listed((0.0, -0.5, 2.0)))
+    layers = Layers(
+        catalog=CatalogLayer(Listed(appeal), popularity_sd=0.7),
+        basket=BasketLayer(factors=2, taste_loading=loadings, trip_loading=loadings),
+        assortment=AssortmentLayer(Listed(rate)),
+        quantity=QuantityLayer(log_rate=Listed(rate)),
+    )
+    config = load_config("tiny").override(layers=layers, n_customers=4_000)
+    world = retail_gym.make_world(config, 0)
+    assert config_from_json(config_to_json(config)).layers == layers
+    log_price = np.log(world.base_price)
+    beta_w = config.c * float(config.prior("beta_u").quantile(0.5)) * world.beta_i
+    utility = float(config.prior("beta_z").quantile(0.5)) * world.z + beta_w * log_price
+    value = category_value(utility, world.category_sizes)
+    found = world.gamma_cate_0 - config.category_shift + world.gamma_cate_1 * value
+    np.testing.assert_allclose(found, appeal, atol=1e-9)
+    np.testing.assert_allclose(world.layers.further_j, np.exp(rate), rtol=1e-12)
+    expected = np.array([law.values for law in loadings]).T
+    assert np.array_equal(world.layers.trip_loading_jk, expected)
+    # the tastes' covariance is that of the loadings; five standard errors of a variance of 4
+    covariance = np.cov(world.layers.household_uj.T.astype(np.float64))
+    np.testing.assert_allclose(covariance, expected @ expected.T, atol=5 * 4 * np.sqrt(2 / 4_000))
+
+
+def test_a_list_must_fit():
+    with pytest.raises(ValueError, match="appeal lists 2 values for 3"):
+        retail_gym.make_world("tiny", layers=Layers(catalog=CatalogLayer(Listed((0.0, 1.0)))))
+    with pytest.raises(ValueError, match="taste_loading has 1 laws for 2"):
+        BasketLayer(factors=2, taste_loading=(0.0,))
+    with pytest.raises(ValueError, match="at least one"):
+        Listed(())
+    assert as_prior("x", {"kind": "listed", "values": [3, 1, 2]}) == Listed((3.0, 1.0, 2.0))
+    assert Listed((3.0, 1.0, 2.0)).quantile([0.1, 0.5, 0.9]).tolist() == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize("named", ["paper", "quantity", "basket", "availability", "all of these"])
+def test_expected_visits_are_the_mean_of_simulated_ones(named):
+    """Week 1, in which everybody comes: 30 episodes of 300 customers, four standard errors."""
+    from retail_gym.world.expectation import expected_visit
+
+    # what the expectation leaves out: further products, habits, and trips without a purchase
+    parts = {
+        "quantity": dataclasses.replace(ALL.quantity, log_rate=None, appeal_correlation=0.0),
+        "basket": dataclasses.replace(ALL.basket, something=False),
+        "availability": ALL.availability,
+    }
+    chosen = {} if named == "paper" else parts if named not in parts else {named: parts[named]}
+    layers = Layers(**chosen) if chosen else None
+    world = retail_gym.make_world("tiny", 4, n_customers=300, layers=layers)
+    price, gaps = 0.8 * world.base_price, []
+    for key in range(30):
+        outcome = Simulator(world, key).step(price)
+        visit = expected_visit(world, price, seed=key, week=1)
+        gaps.append(outcome.revenue - float((visit.category_probability * visit.revenue).sum()))
+    gaps = np.array(gaps)
+    assert abs(gaps.mean()) < 4 * gaps.std(ddof=1) / np.sqrt(30)
+    assert gaps.std() < outcome.revenue  # a mean of something
+
+
+def test_further_products_are_expected_nearly_in_full():
+    from retail_gym.world.expectation import expected_visit
+
+    layers = Layers(assortment=AssortmentLayer(-1.5, 0.6))
+    world = retail_gym.make_world(
+        "tiny", 4, n_customers=300, layers=layers, category_sizes=(30, 20)
+    )
+    real = expected = 0.0
+    for key in range(30):
+        real += Simulator(world, key).step(world.base_price).units
+        visit = expected_visit(world, world.base_price, seed=key, week=1)
+        expected += float((visit.category_probability * visit.units).sum())
+    assert real == pytest.approx(expected, rel=0.03)
