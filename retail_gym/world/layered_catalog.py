@@ -88,11 +88,9 @@ def draw_store_catalog(config: StoreConfig, seed: int) -> Catalog:
     popularity = layer.popularity_sd * (score + layer.popularity_skew * (score**2 - 1.0))
     of_category = _correlated(appeal, layer.price_appeal_correlation, seed, "price_category")
     of_product = _correlated(score, layer.price_popularity_correlation, seed, "price_product")
-    log_price = (
-        layer.log_price
-        + np.repeat(layer.price_category_sd * of_category, sizes)
-        + layer.price_product_sd * of_product
-    )
+    log_price = np.repeat(layer.price_category_sd * of_category, sizes)
+    log_price += layer.price_product_sd * of_product
+    log_price += layer.log_price - log_price.mean()  # large categories weigh more
     price = np.maximum(np.exp(log_price), config.lowest_price)
 
     def median(symbol: str) -> float:

@@ -85,7 +85,7 @@ class CatalogLayer(_Layer):
         size_correlation: of the normal scores of appeal and of the number of products.
         popularity_sd: of a product's utility.
         popularity_skew: weight of the squared normal score, relative to the score's.
-        log_price: mean of the log base price [log $].
+        log_price: mean over products of the log base price [log $].
         price_category_sd: spread of log prices between categories.
         price_product_sd: spread of log prices within a category.
         price_appeal_correlation: of the category's part with its appeal.

@@ -212,8 +212,9 @@ def test_popularity_and_prices_go_together(catalogue):
     score = normal_scores(utility)
     expected = 1.5 * (score - 0.05 * (score**2 - 1.0))
     np.testing.assert_allclose(utility - utility.mean(), expected - expected.mean(), atol=1e-9)
+    assert log_price.mean() == pytest.approx(1.2, abs=1e-9)
     of_category = np.add.reduceat(log_price, catalogue.category_start) / catalogue.category_sizes
-    assert of_category.mean() == pytest.approx(1.2, abs=0.05)
+    assert of_category.std() == pytest.approx(0.5, abs=0.05)
     within = np.repeat(of_category, catalogue.category_sizes)
     alone = np.corrcoef(log_price - within, utility)[0, 1]
     assert alone == pytest.approx(-0.5, abs=0.05 + 4 / np.sqrt(n))
