@@ -33,6 +33,7 @@ from retail_gym.world.world import World
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Places = NDArray[np.int16]
 
 __all__ = ["LayerMemory", "layered_week"]
 
@@ -45,7 +46,7 @@ class LayerMemory(PlainMemory):
     """What customers of a store with layers remember besides."""
 
     drift: Floats | None  # U: drift of the store utility, with a VisitLayer
-    recent: NDArray[np.int32] | None  # U, J, H: products bought last, with a HabitLayer
+    recent: Places | None  # U, J, H: products bought last (place in the category), HabitLayer
 
 
 def layered_week(
@@ -69,7 +70,7 @@ def layered_week(
     habit = world.layers.config.habit
     if habit is not None and (past is None or past.recent is None):
         shape = (world.n_customers, world.n_categories, habit.memory)
-        recent = np.full(shape, NONE, dtype=np.int32)
+        recent = np.full(shape, NONE, dtype=np.int16)
     elif past is not None and past.recent is not None:
         recent = past.recent.copy()  # the old one belongs to snapshots
     visitors = np.flatnonzero(visited_u)
@@ -124,7 +125,7 @@ class _Trip:
         week: int,
         u: int,
         shelf: NDArray[np.bool_] | None,
-        recent: NDArray[np.int32] | None,
+        recent: Places | None,
     ) -> None:
         assert world.layers is not None
         self._world, self._layers = world, world.layers
@@ -211,8 +212,8 @@ class _Trip:
             place = None
             if habit is not None and known is not None and again_k is not None:
                 past = repeated_product(known, habit.repeat, again_k[k])
-                if past is not None and utility_k[past - start] > -np.inf:
-                    place = None if past - start in chosen else past - start
+                if past is not None and past not in chosen and utility_k[past] > -np.inf:
+                    place = past
             if place is None:
                 place = choose_another(utility_k, chosen, draw_k[k])
             if place is None:
@@ -220,7 +221,7 @@ class _Trip:
             chosen.append(place)
             if self._recent is not None:
                 own = self._recent[self._u, j]
-                self._recent[self._u, j] = remember(own, start + place)
+                self._recent[self._u, j] = remember(own, place)
         return [start + place for place in chosen]
 
     def _quantities(self, category: Ints, place: Ints, product: Ints) -> Ints:

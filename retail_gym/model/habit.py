@@ -17,7 +17,8 @@ def repeated_product(recent_h: ArrayLike, repeat: float, uniform: float) -> int 
     decides both: it repeats where :math:`v < \phi`, and then :math:`v / \phi` is uniform again.
 
     Args:
-        recent_h: products bought last in the category, shape (H,); negative: none yet.
+        recent_h: products bought last in the category, by number or by place in the category,
+            shape (H,); negative: none yet.
         repeat: phi in [0, 1].
         uniform: a draw v in (0, 1).
 

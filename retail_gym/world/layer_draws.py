@@ -7,7 +7,7 @@ customers changes nobody's.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,7 +28,7 @@ Ints = NDArray[np.int64]
 __all__ = ["ARRAYS", "DrawnLayers", "draw_layers"]
 
 #: Arrays of :class:`DrawnLayers` and their index letters (k: factors of trips).
-ARRAYS = {
+ARRAYS: Final = {
     "visit_u": "U",
     "size_u": "U",
     "fill_in_u": "U",
@@ -40,7 +40,9 @@ ARRAYS = {
     "window_weeks_i": "I",
 }
 
-_UNIFORM = Uniform(0.0, 1.0)
+#: Places in a category are remembered in 16 bits.
+LARGEST_REMEMBERED: Final = 2**15 - 1
+_UNIFORM: Final = Uniform(0.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,10 +62,20 @@ class DrawnLayers:
 
 
 def draw_layers(config: StoreConfig, seed: int) -> DrawnLayers | None:
-    """Draw the layers of a store; None where it has none."""
+    """Draw the layers of a store; None where it has none.
+
+    Raises:
+        ValueError: for a list of estimates of the wrong length, or a HabitLayer with a category
+            of more than 32,767 products.
+    """
     layers = config.layers
     if layers is None:
         return None
+    if layers.habit is not None and max(config.category_sizes) > LARGEST_REMEMBERED:
+        raise ValueError(
+            f"a HabitLayer remembers products of categories of up to {LARGEST_REMEMBERED:,}; "
+            f"the largest has {max(config.category_sizes):,}"
+        )
     customers = np.arange(config.n_customers)
     n_categories = len(config.category_sizes)
     parts: dict[str, NDArray[np.generic]] = {}

@@ -317,6 +317,13 @@ def test_estimates_by_category_take_the_place_of_laws():
     np.testing.assert_allclose(covariance, expected @ expected.T, atol=5 * 4 * np.sqrt(2 / 4_000))
 
 
+def test_a_memory_has_room_for_large_categories_only_up_to_a_limit():
+    with pytest.raises(ValueError, match="32,767"):
+        retail_gym.make_world(
+            "tiny", layers=Layers(habit=HabitLayer(0.5)), category_sizes=(40_000,), n_customers=1
+        )
+
+
 def test_a_list_must_fit():
     with pytest.raises(ValueError, match="appeal lists 2 values for 3"):
         retail_gym.make_world("tiny", layers=Layers(catalog=CatalogLayer(Listed((0.0, 1.0)))))
