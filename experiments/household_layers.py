@@ -32,8 +32,15 @@ LAYERS = ("visit", "basket", "assortment", "quantity", "habit", "availability")
 
 
 def without(store: StoreConfig, layer: str) -> StoreConfig:
-    """The store without a layer, all else unchanged."""
+    """The store without a layer, all else unchanged.
+
+    Of the quantity layer the mean stays, which the catalogue needs: the law becomes Poisson's,
+    the same for all customers.
+    """
     assert store.layers is not None
+    if layer == "quantity" and store.layers.quantity is not None:
+        poisson = replace(store.layers.quantity, size=1e6, customer_sd=0.0)
+        return store.override(layers=replace(store.layers, quantity=poisson))
     return store.override(layers=replace(store.layers, **{layer: None}))
 
 

@@ -22,7 +22,11 @@ def small(monkeypatch):
 def test_each_layer_can_be_left_out(small) -> None:
     for layer in household_layers.LAYERS:
         bare = household_layers.without(small, layer)
-        assert getattr(bare.layers, layer) is None
+        if layer == "quantity":  # its mean stays
+            assert bare.layers.quantity.log_rate == small.layers.quantity.log_rate
+            assert bare.layers.quantity.customer_sd == 0.0
+        else:
+            assert getattr(bare.layers, layer) is None
         assert getattr(small.layers, layer) is not None
         assert bare.layers.catalog == small.layers.catalog
 
