@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib import import_module
 from typing import Final
-
-import numpy as np
-from numpy.typing import NDArray
 
 from retail_gym.config import check_choice
 from retail_gym.kernels.base import Kernel, Memory, Offer, PlainMemory, Purchases, Request
@@ -22,7 +18,6 @@ __all__ = [
     "PlainMemory",
     "Purchases",
     "Request",
-    "WithReference",
     "make_kernel",
     "supports",
 ]
@@ -44,35 +39,27 @@ def supports(kernel: Kernel, world: World) -> bool:
     return world.layers is None or not world.layers.config.change_decisions
 
 
-class WithReference:
-    """A kernel, and the reference kernel for the stores whose layers it does not know."""
+def make_kernel(kernel: str | Kernel | None = None, world: World | None = None) -> Kernel:
+    """Return a kernel by name, by default the fastest that knows the store; objects as they are.
 
-    def __init__(self, kernel: Kernel) -> None:
-        self.name = kernel.name
-        self._kernel = kernel
-        self._reference = ReferenceKernel()
-
-    @property
-    def counts(self) -> NDArray[np.int64]:
-        """Work that the kernel counted, where it does."""
-        return np.asarray(getattr(self._kernel, "counts", np.zeros(5, dtype=np.int64)))
-
-    def weeks(self, world: World, requests: Sequence[Request]) -> list[tuple[Memory, Purchases]]:
-        """One week in each episode; see :class:`retail_gym.kernels.base.Kernel`."""
-        kernel: Kernel = self._kernel if supports(self._kernel, world) else self._reference
-        return kernel.weeks(world, requests)
-
-
-def make_kernel(kernel: str | Kernel | None = None) -> Kernel:
-    """Return a kernel by name, by default the fastest; a kernel object is returned as it is.
+    Args:
+        kernel: name, object, or None.
+        world: the store it is for, if known: one whose layers a named kernel does not know is
+            computed by the reference kernel.
 
     Raises:
-        ValueError: for an unknown name, naming the kernels there are.
+        ValueError: for an unknown name, naming the kernels there are, or an object that does not
+            know the store's layers.
     """
-    if kernel is not None and not isinstance(kernel, str):
-        return kernel
-    name = DEFAULT if kernel is None else kernel
-    check_choice("kernel", name, KERNELS)
-    module, cls = KERNELS[name]
-    made: Kernel = getattr(import_module(module), cls)()
-    return made if hasattr(made, "supports") else WithReference(made)
+    if kernel is None or isinstance(kernel, str):
+        name = DEFAULT if kernel is None else kernel
+        check_choice("kernel", name, KERNELS)
+        module, cls = KERNELS[name]
+        made: Kernel = getattr(import_module(module), cls)()
+        return made if world is None or supports(made, world) else ReferenceKernel()
+    if world is not None and not supports(kernel, world):
+        raise ValueError(
+            f"the kernel {kernel.name!r} does not know the layers of {world!r}: leave the kernel "
+            "out, or take 'reference'"
+        )
+    return kernel

@@ -6,7 +6,6 @@ store, only what the world holds and the addresses and laws of ``retail_gym.rng`
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import replace
 from statistics import NormalDist
@@ -17,7 +16,7 @@ import pytest
 
 import retail_gym
 from retail_gym import rng
-from retail_gym.kernels import KERNELS, WithReference, make_kernel, supports
+from retail_gym.kernels import KERNELS, make_kernel, supports
 from retail_gym.kernels.layered import LayerMemory
 from retail_gym.kernels.numba_cpu import NumbaKernel
 from retail_gym.kernels.reference import ReferenceKernel
@@ -364,7 +363,7 @@ def test_snapshots_hold_the_memory_of_drift_and_products():
         assert np.array_equal(again.quantity, lines.quantity)
 
 
-def test_a_kernel_that_knows_no_layers_hands_over_to_the_reference():
+def test_a_store_whose_layers_a_kernel_does_not_know_goes_to_the_reference():
     world, plain, catalog = store(ALL), store(None), store(Layers(catalog=CatalogLayer(0.0)))
     fast = NumbaKernel()
     if supports(fast, world):
@@ -372,17 +371,13 @@ def test_a_kernel_that_knows_no_layers_hands_over_to_the_reference():
     assert supports(ReferenceKernel(), world)
     assert supports(fast, plain)
     assert supports(fast, catalog)  # only another store
-    for name in KERNELS:
-        made = copy.deepcopy(make_kernel(name))
-        assert made.name == name
-        lines = Simulator(world, 3, kernel=made).step(world.base_price).lines
-        expected = Simulator(world, 3, kernel="reference").step(world.base_price).lines
-        assert np.array_equal(lines.product, expected.product)
-        assert np.array_equal(lines.quantity, expected.quantity)
-    made = WithReference(fast)
-    Simulator(plain, 3, kernel=made).step(plain.base_price)
-    assert made.counts is fast.counts
-    assert "recent" not in vars(Simulator(plain, 3, kernel=made).memory)
+    for name in (*KERNELS, None):
+        assert isinstance(make_kernel(name, world), ReferenceKernel)
+        assert isinstance(Simulator(world, 3, kernel=name).kernel, ReferenceKernel)
+    assert isinstance(make_kernel(None, plain), NumbaKernel)  # unwrapped: one pass a week
+    assert Simulator(plain, 3, kernel=fast).kernel is fast
+    with pytest.raises(ValueError, match=r"'numba' does not know the layers.*'reference'"):
+        Simulator(world, 3, kernel=fast)
 
 
 def test_a_week_with_layers_follows_one_with_layers():
