@@ -114,7 +114,7 @@ def _weeks(world: World, name: str, episodes: int) -> tuple[Timing, dict[str, fl
             start = time.perf_counter()
             outcome = simulator.step(price_si)
             times.append(time.perf_counter() - start)
-            lines += outcome.categories
+            lines += outcome.lines.category.size
             visits += int(outcome.visited.sum())
         counts += getattr(simulator.kernel, "counts", np.zeros(5))
     weeks = len(times)

@@ -27,6 +27,7 @@ import numpy as np
 
 __all__ = [
     "CACHE_VARIABLE",
+    "OPTIONAL",
     "atomic_write",
     "cache_folder",
     "check_choice",
@@ -54,6 +55,10 @@ def cache_folder() -> Path | None:
     else:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return base / "retail_gym"
+
+
+#: Metadata of a dataclass field that plain values leave out while it is None.
+OPTIONAL: Final = {"optional": True}
 
 
 def check_choice(what: str, value: object, choices: Iterable[object]) -> None:
@@ -116,10 +121,14 @@ def to_plain(value: Any) -> Any:
     """Turn a configuration value into plain dicts, lists, strings and numbers.
 
     A dataclass with a ``kind`` class attribute carries it along, so that a union of classes
-    (priors, say) can be read back.
+    (priors, say) can be read back. A field marked ``OPTIONAL`` is left out while it is None, so
+    that adding it changes no file and no hash.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        plain = {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        items = ((f, getattr(value, f.name)) for f in dataclasses.fields(value))
+        plain = {
+            f.name: to_plain(x) for f, x in items if not (x is None and "optional" in f.metadata)
+        }
         kind = getattr(value, "kind", None)
         return {"kind": kind, **plain} if kind else plain
     if isinstance(value, Mapping):

@@ -158,10 +158,17 @@ class WeekOutcome:
         """Customers with a purchase this week."""
         return int(np.count_nonzero(self.first_lines))
 
-    @property
+    @cached_property
+    def first_of_category(self) -> NDArray[np.bool_]:
+        """True at the first line of each customer and category, shape (L,)."""
+        first = self.first_lines.copy()
+        first[1:] |= self.lines.category[1:] != self.lines.category[:-1]
+        return first
+
+    @cached_property
     def categories(self) -> int:
-        """Categories bought, summed over customers (one line each)."""
-        return int(self.lines.category.size)
+        """Categories bought, summed over customers."""
+        return int(np.count_nonzero(self.first_of_category))
 
     @property
     def category_penetration(self) -> float:
@@ -206,7 +213,7 @@ class WeekOutcome:
 
         return pl.DataFrame(
             {
-                "week": np.full(self.categories, self.week, dtype=np.int64),
+                "week": np.full(self.lines.category.size, self.week, dtype=np.int64),
                 "customer": self.lines.customer,
                 "category": self.lines.category,
                 "product": self.lines.product,

@@ -36,6 +36,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from retail_gym.counts import negative_binomial_quantile, poisson_quantile
+
 __all__ = [
     "Key",
     "Stage",
@@ -46,6 +48,7 @@ __all__ = [
     "gumbel",
     "gumbel_lattice",
     "item_hash",
+    "negative_binomial_quantile",
     "normal",
     "normal_lattice",
     "poisson_quantile",
@@ -75,6 +78,16 @@ class Stage(IntEnum):
     DISCOUNT_DEPTH = 8  # customer 0, item i
     RANK_A01 = 9  # week 0, customer 0, item i
     RANK_A11 = 10  # week 0, customer 0, item i
+    # Of the layers; a store without them never asks.
+    DRIFT = 32  # drift of the visit utility, item 0
+    WEEK = 33  # effect of the week on everybody, customer 0, item 0
+    TRIP = 34  # size of the trip (item 0), fill-in (1), factors (2, 3, ...)
+    SOMETHING = 35  # the category of a trip that would buy nothing, item 0
+    FURTHER = 36  # number of further products, item j
+    FURTHER_PRODUCT = 37  # their choice, item 64 j + k
+    FURTHER_QUANTITY = 38  # their quantity, item 64 j + k
+    HABIT = 39  # repeat of a past product, item 64 j + k
+    FUEL = 40  # petrol: bought (word), units (second word), item 0
 
 
 class Key(NamedTuple):
@@ -310,41 +323,3 @@ def _tabulated(step: int) -> Floats:
 def beta(word: Words, a: float, b: float) -> Floats:
     """Beta(a, b) draw of each word."""
     return np.asarray(beta_lattice(a, b)[byte_sum(word)])
-
-
-def poisson_quantile(u: ArrayLike, rate: ArrayLike) -> NDArray[np.int64]:
-    r"""Inverse distribution function of the Poisson law: the smallest n with F(n) >= u.
-
-    Args:
-        u: uniform draws in (0, 1), any shape.
-        rate: rates >= 0, same shape.
-
-    Returns:
-        Counts, same shape.
-    """
-    u, rate = np.broadcast_arrays(
-        np.asarray(u, dtype=np.float64), np.asarray(rate, dtype=np.float64)
-    )
-    count = np.zeros(u.shape, dtype=np.int64)
-    small = rate < 30.0
-    term = np.exp(-np.where(small, rate, 0.0))
-    total = term.copy()
-    n = 0
-    while n < 200 and (short := small & (total < u)).any():
-        n += 1
-        count[short] = n
-        term = term * rate / n
-        total = total + term
-    if not small.all():
-        large = ~small & (rate < 2e9)
-        guess = np.ceil(special.pdtrik(u[large], rate[large]))
-        below = special.pdtr(np.maximum(guess - 1.0, 0.0), rate[large]) >= u[large]
-        guess = np.where(below, guess - 1.0, guess)
-        above = special.pdtr(guess, rate[large]) < u[large]
-        count[large] = np.where(above, guess + 1.0, guess).astype(np.int64)
-        # Beyond, SciPy's quantile gives up; two terms of Cornish and Fisher are within a unit.
-        huge = ~small & ~large
-        z, cut = special.ndtri(u[huge]), np.minimum(rate[huge], 2.0**62)
-        near = cut + z * np.sqrt(cut) + (z * z - 1.0) / 6.0
-        count[huge] = np.round(near).astype(np.int64)
-    return count

@@ -72,7 +72,7 @@ class Simulator:
         if not 0 <= int(episode_key) < 2**64:
             raise ValueError(f"an episode key must lie in [0, 2**64), got {episode_key!r}")
         self.episode_key = int(episode_key)
-        self.kernel: Kernel = make_kernel(kernel)
+        self.kernel: Kernel = make_kernel(kernel, world)
         groups = [np.arange(world.n_customers)] if segments is None else segments
         members = np.concatenate(groups) if groups else np.zeros(0, dtype=np.int64)
         if not np.array_equal(np.sort(members), np.arange(world.n_customers)):

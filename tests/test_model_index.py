@@ -28,7 +28,10 @@ def read_index() -> list[Row]:
     table = [line for line in lines if line.startswith("|")]
     rows = [Row(*(cell.strip() for cell in line.strip("|").split("|"))) for line in table]
     assert rows[0] == ("paper equation", "symbol", "function")
-    return [row._replace(function=row.function.strip("`")) for row in rows[2:]]
+    assert ("layer", "symbol", "function") in rows  # a second table
+    heads = {index for index, row in enumerate(rows) if row.symbol == "symbol"}
+    body = [row for index, row in enumerate(rows) if not heads & {index, index - 1}]
+    return [row._replace(function=row.function.strip("`")) for row in body]
 
 
 INDEX = read_index()

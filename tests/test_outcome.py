@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -75,6 +77,23 @@ def test_buyers_and_categories(outcome):
     assert outcome.buyers == 3  # customers 0, 2 and 4
     assert outcome.categories == 4
     assert outcome.category_penetration == pytest.approx(4 / 3)
+
+
+def test_several_products_of_a_category_are_one_category():
+    outcome = replace(
+        make(),
+        lines=Purchases(
+            customer=np.array([0, 0, 2, 2]),
+            category=np.array([1, 1, 1, 2]),  # 0 buys two products of category 1; 2 follows with 1
+            product=np.array([4, 5, 4, 8]),
+            quantity=np.array([1, 1, 1, 1]),
+        ),
+    )
+    assert outcome.first_of_category.tolist() == [True, False, True, True]
+    assert outcome.categories == 3
+    assert outcome.buyers == 2
+    assert outcome.category_penetration == 1.5
+    assert outcome.transactions().height == 4
 
 
 def test_visits(outcome):

@@ -163,10 +163,10 @@ class RetailCouponEnv(gym.Env[Floats32, Ints]):
         self._pool = tuple(check_int("world_seeds", seed, 0, 2**63 - 1) for seed in pool)
         self.horizon = check_int("horizon", horizon, 1)
         self.burn_in = check_int("burn_in", burn_in, 0)
-        self._kernel = make_kernel(kernel)
         self._enter(
             make_world(preset, self._pool[0] if self._pool else world_seed or 0, **overrides)
         )
+        self._kernel = make_kernel(kernel, self.world)
         n = self.world.n_customers
         self.action_space = spaces.MultiDiscrete([COUPON_LEVELS.size] * n)
         self.observation_space = customer_space(n)

@@ -119,7 +119,8 @@ class SegmentAggregates:
     def _by_segment(self, outcome: WeekOutcome, decision: Decision) -> NDArray[np.float64]:
         """The figures of each segment, shape (S, 9)."""
         of_lines, of_customers = outcome.lines_by_segment, outcome.customers_by_segment
-        n_lines = of_lines(np.ones(outcome.categories))
+        n_lines = of_lines(np.ones(outcome.lines.category.size))
+        n_categories = of_lines(outcome.first_of_category)
         buyers = of_lines(outcome.first_lines)
         return np.stack(
             [
@@ -131,7 +132,7 @@ class SegmentAggregates:
                 of_lines(outcome.line_revenue) / self._scale,
                 of_lines(outcome.line_discount) / np.maximum(n_lines, 1.0),
                 outcome.segment_discount,
-                n_lines / np.maximum(buyers, 1.0),
+                n_categories / np.maximum(buyers, 1.0),
             ],
             axis=1,
         )

@@ -143,7 +143,7 @@ class RetailPricingEnv(gym.Env[Floats32, Floats32]):
         self.horizon = check_int("horizon", horizon, 1)
         self.burn_in = check_int("burn_in", burn_in, 0)
         self.render_mode = render_mode
-        self._kernel = make_kernel(kernel)
+        self._kernel = make_kernel(kernel, self.world)
         self._segments = self.world.segment_customers(segments)
         self._stages = (id(self.world), len(self._segments))
         self._reward = as_reward(reward)

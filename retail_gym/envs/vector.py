@@ -27,7 +27,7 @@ from retail_gym.envs.turns import (
     columns,
     naming,
 )
-from retail_gym.kernels import Kernel, make_kernel
+from retail_gym.kernels import Kernel
 from retail_gym.kernels.crew import ALONE, Crew
 from retail_gym.outcome import WeekOutcome
 from retail_gym.world.store_config import StoreConfig
@@ -123,9 +123,8 @@ class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         check_choice("autoreset_mode", mode, [m.value for m in AutoresetMode])
         self.autoreset_mode = AutoresetMode(mode)
         settings["render_mode"] = render_mode
-        made = make_kernel(kernel)
         try:
-            first = RetailPricingEnv(preset, kernel=made, **settings)
+            first = RetailPricingEnv(preset, kernel=kernel, **settings)
         except TypeError as error:
             raise TypeError(
                 f"{error}; of the vector: num_envs, max_episode_steps, autoreset_mode, threads"
@@ -137,6 +136,7 @@ class RetailPricingVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         self.threads = min(check_int("threads", threads, 1), self.num_envs)
         self._slices = np.array_split(np.arange(self.num_envs), self.threads)
         # A kernel has scratch memory: one for each thread.
+        made = first._kernel
         kernels = [made] + [copy.deepcopy(made) for _ in self._slices[1:]]
         slice_of = np.repeat(np.arange(self.threads), [part.size for part in self._slices])
         shared = {name: settings[name] for name in _SHARED if name in settings}

@@ -71,8 +71,16 @@ def expected_demand(
     Returns:
         Demand and elasticities, shape (B, I). Under random marketing the store term is zero.
 
+    Raises:
+        ValueError: for a store with layers.
+
     Source: paper eq. 20-29.
     """
+    if world.layers is not None and world.layers.config.change_decisions:
+        raise ValueError(
+            f"{world.name} has layers, for which the closed forms of eq. 20-29 do not hold: use "
+            "retail_gym.evaluation.price_response on simulated purchases"
+        )
     rows = np.arange(world.n_customers) if customers is None else np.asarray(customers)
     price = np.asarray(price_i, dtype=np.float64)
     log_price, sizes = np.log(price), world.category_sizes

@@ -56,7 +56,7 @@ class RunMetrics:
         self._sum = {
             key: np.zeros(n)
             for key in ("units", "revenue", "margin", "discount_spend", "line_discount", "lines",
-                        "visits", "penetration", "penetration_weeks")
+                        "categories", "visits", "penetration", "penetration_weeks")
         }  # fmt: skip
         self._effective = np.zeros(n)
         self._weeks = 0
@@ -72,6 +72,7 @@ class RunMetrics:
 
         quantity = outcome.lines.quantity.astype(np.float64)
         lines = total(np.ones_like(quantity))
+        categories = total(outcome.first_of_category.astype(np.float64))
         bought = np.unique(outcome.lines.customer)
         buyers = np.bincount(self._group_u[bought], minlength=n)
         some = buyers > 0
@@ -81,10 +82,11 @@ class RunMetrics:
         self._sum["discount_spend"] += total(quantity * (outcome.base_price - outcome.unit_price))
         self._sum["line_discount"] += total(outcome.line_discount)
         self._sum["lines"] += lines
+        self._sum["categories"] += categories
         self._sum["visits"] += np.bincount(
             self._group_u, weights=outcome.visited.astype(np.float64), minlength=n
         )
-        self._sum["penetration"][some] += lines[some] / buyers[some]
+        self._sum["penetration"][some] += categories[some] / buyers[some]
         self._sum["penetration_weeks"] += some
         if n == 1:
             self._effective += outcome.effective_discount
@@ -117,7 +119,7 @@ class RunMetrics:
             "discount_spend": s["discount_spend"],
             "realised_discount": s["line_discount"] / np.maximum(s["lines"], 1.0),
             "effective_discount": self._effective / weeks,
-            "categories_per_customer_week": s["lines"] / customer_weeks,
+            "categories_per_customer_week": s["categories"] / customer_weeks,
             "categories_per_visiting_customer_week": s["penetration"]
             / np.maximum(s["penetration_weeks"], 1.0),
             "visit_rate": s["visits"] / customer_weeks,

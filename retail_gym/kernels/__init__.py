@@ -7,6 +7,8 @@ from typing import Final
 
 from retail_gym.config import check_choice
 from retail_gym.kernels.base import Kernel, Memory, Offer, PlainMemory, Purchases, Request
+from retail_gym.kernels.reference import ReferenceKernel
+from retail_gym.world.world import World
 
 __all__ = [
     "KERNELS",
@@ -17,6 +19,7 @@ __all__ = [
     "Purchases",
     "Request",
     "make_kernel",
+    "supports",
 ]
 
 #: Name -> where it lives; the compiled one is imported on first use.
@@ -28,16 +31,35 @@ KERNELS: Final[dict[str, tuple[str, str]]] = {
 DEFAULT: Final = "numba"
 
 
-def make_kernel(kernel: str | Kernel | None = None) -> Kernel:
-    """Return a kernel by name, by default the fastest; a kernel object is returned as it is.
+def supports(kernel: Kernel, world: World) -> bool:
+    """Whether a kernel computes a store as it is; one that does not say knows no layers."""
+    says = getattr(kernel, "supports", None)
+    if says is not None:
+        return bool(says(world))
+    return world.layers is None or not world.layers.config.change_decisions
+
+
+def make_kernel(kernel: str | Kernel | None = None, world: World | None = None) -> Kernel:
+    """Return a kernel by name, by default the fastest that knows the store; objects as they are.
+
+    Args:
+        kernel: name, object, or None.
+        world: the store it is for, if known: one whose layers a named kernel does not know is
+            computed by the reference kernel.
 
     Raises:
-        ValueError: for an unknown name, naming the kernels there are.
+        ValueError: for an unknown name, naming the kernels there are, or an object that does not
+            know the store's layers.
     """
-    if kernel is not None and not isinstance(kernel, str):
-        return kernel
-    name = DEFAULT if kernel is None else kernel
-    check_choice("kernel", name, KERNELS)
-    module, cls = KERNELS[name]
-    made: Kernel = getattr(import_module(module), cls)()
-    return made
+    if kernel is None or isinstance(kernel, str):
+        name = DEFAULT if kernel is None else kernel
+        check_choice("kernel", name, KERNELS)
+        module, cls = KERNELS[name]
+        made: Kernel = getattr(import_module(module), cls)()
+        return made if world is None or supports(made, world) else ReferenceKernel()
+    if world is not None and not supports(kernel, world):
+        raise ValueError(
+            f"the kernel {kernel.name!r} does not know the layers of {world!r}: leave the kernel "
+            "out, or take 'reference'"
+        )
+    return kernel

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from retail_gym import rng
 from retail_gym.kernels.base import Memory, Offer, PlainMemory, Purchases, Request
+from retail_gym.kernels.layered import layered_week
 from retail_gym.model.utility import capped_utility
 from retail_gym.model.week import Basket, shopping_trip, store_visit
 from retail_gym.rng import Stage
@@ -23,6 +24,10 @@ class ReferenceKernel:
 
     name = "reference"
 
+    def supports(self, world: World) -> bool:
+        """Every store."""
+        return True
+
     def weeks(self, world: World, requests: Sequence[Request]) -> list[tuple[Memory, Purchases]]:
         """One week in each episode; see :class:`retail_gym.kernels.base.Kernel`."""
         return [self.week(world, *request) for request in requests]
@@ -31,6 +36,8 @@ class ReferenceKernel:
         self, world: World, memory: Memory, offer: Offer, episode_key: int, week: int
     ) -> tuple[Memory, Purchases]:
         """One week by the equations."""
+        if world.layers is not None and world.layers.config.change_decisions:
+            return layered_week(world, memory, offer, episode_key, week)
         everybody = np.arange(world.n_customers)
         if week == 1:
             probability_u = np.ones(world.n_customers)  # eq. 10

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from retail_gym import rng
 from retail_gym.model.price import base_price
-from retail_gym.world.priors import Prior, truncated_normal_quantile
+from retail_gym.world.priors import Listed, Prior, truncated_normal_quantile
 from retail_gym.world.store_config import StoreConfig
 
 Floats = NDArray[np.float64]
@@ -38,7 +38,7 @@ def draw_vector(prior: Prior, seed: int, symbol: str, items: int | ArrayLike) ->
     """Draw one value per item from the symbol's own stream.
 
     Args:
-        prior: the law.
+        prior: the law, or a list of the n values.
         seed: world seed.
         symbol: name of the coefficient; each name is an independent stream.
         items: item numbers, or n for 0..n-1.
@@ -46,6 +46,8 @@ def draw_vector(prior: Prior, seed: int, symbol: str, items: int | ArrayLike) ->
     Returns:
         Draws, shape (n,). The value of an item does not depend on how many others there are.
     """
+    if isinstance(prior, Listed) and isinstance(items, int):
+        return prior.of_items(symbol, items)
     key = rng.stream_key(seed, 0, rng.symbol_stage(symbol))
     return prior.quantile(rng.uniform(rng.words(key, rng.item_hash(items))))
 

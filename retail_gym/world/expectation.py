@@ -9,9 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from retail_gym import rng
+from retail_gym.model.availability import shelf_utility
+from retail_gym.model.further_products import further_rate
+from retail_gym.model.quantity import expected_quantity
+from retail_gym.model.unequal_quantity import household_rate
 from retail_gym.model.utility import capped_utility
 from retail_gym.model.week import expected_basket
 from retail_gym.world.noise import noise_words, utility
+from retail_gym.world.trip import offered, trips
 
 if TYPE_CHECKING:
     from retail_gym.world.world import World
@@ -56,27 +61,46 @@ def expected_visit(
     Returns:
         Arrays with one row per customer. Work goes customer by customer, so memory stays small.
 
+    In a store with layers, given the week's draw of the trip's effects as well: further products
+    of a category count as much as the first, and habits and the rule that a trip buys something
+    are left out. So it is close, not exact, there.
+
     Source: paper eq. 4-9.
     """
     rows = np.arange(world.n_customers) if customers is None else np.asarray(customers)
     price = np.asarray(price_i, dtype=np.float64)
     log_price, off = np.log(price), 1.0 - price / world.base_price
     cap = world.cap_reference.cap(log_price)
-    start = world.category_start
+    start, layers = world.category_start, world.layers
+    shelf, effects = offered(world, week), trips(world, seed, week, rows)
     parts: list[tuple[Floats, ...]] = []
-    for u in rows:
+    for k, u in enumerate(rows):
         row = np.array([u])
         word = noise_words(world, seed, week, row, stage)
-        basket = expected_basket(
-            capped_utility(utility(world, row, word, log_price), cap),
-            category_sizes=world.category_sizes,
-            gamma_cate_0_j=world.gamma_cate_0,
-            gamma_cate_1_j=world.gamma_cate_1,
-            gamma_prod_0_i=world.gamma_prod_0,
-            gamma_prod_1_ui=world.coefficients.rows(row).gamma_prod_1,
-        )
+        met = capped_utility(utility(world, row, word, log_price), cap)
+        effect = 0.0 if effects.category_uj is None else effects.category_uj[k]
+        with np.errstate(invalid="ignore"):  # quantities of what is not offered may be 0 x inf
+            basket = expected_basket(
+                met if shelf is None else shelf_utility(met, shelf),
+                category_sizes=world.category_sizes,
+                gamma_cate_0_j=world.gamma_cate_0 + effect,
+                gamma_cate_1_j=world.gamma_cate_1,
+                gamma_prod_0_i=world.gamma_prod_0,
+                gamma_prod_1_ui=world.coefficients.rows(row).gamma_prod_1,
+            )
         chosen = basket.product_probability_ui
-        bought = chosen * basket.quantity_ui
+        quantity = np.where(chosen > 0.0, basket.quantity_ui, 1.0)
+        products: Floats = np.ones(1)
+        if layers is not None and layers.quantity_u is not None:
+            quantity = expected_quantity(household_rate(quantity - 1.0, layers.quantity_u[u]))
+        if layers is not None and layers.further_j is not None:
+            assert layers.config.assortment is not None
+            weight = layers.config.assortment.basket_weight
+            products = np.repeat(
+                1.0 + further_rate(layers.further_j, weight, effects.basket_u[k]),
+                world.category_sizes,
+            )
+        bought = chosen * quantity * products
         terms = (bought, bought * price, bought * world.base_price, chosen * off)
         sums = (np.add.reduceat(x, start, axis=1) for x in terms)
         parts.append(

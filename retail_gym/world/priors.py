@@ -23,13 +23,18 @@ from scipy import special
 
 from retail_gym import rng
 from retail_gym.config import check_choice, check_finite
+from retail_gym.world.truncated import truncated_normal_quantile
 
 __all__ = [
     "Beta",
     "Constant",
     "Gumbel",
     "HalfNormal",
+    "Laplace",
+    "Listed",
     "LogNormal",
+    "LogitBeta",
+    "MinGumbel",
     "Normal",
     "Prior",
     "TruncatedNormal",
@@ -173,6 +178,39 @@ class Gumbel(Prior):
 
 
 @dataclass(frozen=True)
+class MinGumbel(Prior):
+    """Gumbel of the smallest extreme value: a long tail to the left."""
+
+    loc: float
+    scale: float
+    kind: ClassVar[str] = "min_gumbel"
+
+    def __post_init__(self) -> None:
+        self._check(scale=_POSITIVE)
+
+    def quantile(self, u: ArrayLike) -> Floats:
+        return np.asarray(self.loc + self.scale * np.log(-np.log1p(-np.asarray(u, dtype=float))))
+
+
+@dataclass(frozen=True)
+class Laplace(Prior):
+    """Laplace (two-sided exponential) with a location and a standard deviation."""
+
+    loc: float
+    sd: float
+    kind: ClassVar[str] = "laplace"
+
+    def __post_init__(self) -> None:
+        self._check(sd=_POSITIVE)
+
+    def quantile(self, u: ArrayLike) -> Floats:
+        u = np.asarray(u, dtype=np.float64)
+        side = np.log(2.0 * np.minimum(u, 1.0 - u))  # <= 0
+        scale = self.sd / math.sqrt(2.0)
+        return np.asarray(self.loc + scale * np.where(u < 0.5, side, -side))
+
+
+@dataclass(frozen=True)
 class Uniform(Prior):
     """Uniform on [low, high]."""
 
@@ -188,6 +226,26 @@ class Uniform(Prior):
 
     def quantile(self, u: ArrayLike) -> Floats:
         return np.asarray(self.low + (self.high - self.low) * np.asarray(u, dtype=np.float64))
+
+
+@dataclass(frozen=True)
+class LogitBeta(Prior):
+    """Log-odds of a Beta(a, b): the utility of a choice whose probability is a Beta number."""
+
+    a: float
+    b: float
+    kind: ClassVar[str] = "logit_beta"
+
+    def __post_init__(self) -> None:
+        self._check(a=_POSITIVE, b=_POSITIVE)
+
+    def quantile(self, u: ArrayLike) -> Floats:
+        u = np.asarray(u, dtype=np.float64)
+        share, rest = (
+            special.betaincinv(self.a, self.b, u),
+            special.betaincinv(self.b, self.a, 1 - u),
+        )
+        return np.asarray(np.log(share) - np.log(rest))
 
 
 @dataclass(frozen=True)
@@ -216,37 +274,40 @@ class Beta(Prior):
         return rng.beta(words, self.a, self.b)
 
 
-def truncated_normal_quantile(
-    u: ArrayLike, mean: ArrayLike, sd: ArrayLike, low: ArrayLike, high: ArrayLike
-) -> Floats:
-    r"""Quantile of a normal law cut to [low, high]; every argument broadcasts.
+@dataclass(frozen=True)
+class Listed(Prior):
+    """Given values, one per item in order (per category, say): estimates instead of a law."""
 
-    .. math:: m + s\,\Phi^{-1}\bigl(\Phi(a) + u(\Phi(b) - \Phi(a))\bigr),\quad
-              a = (low - m)/s,\ b = (high - m)/s
+    values: tuple[float, ...]
+    kind: ClassVar[str] = "listed"
 
-    Where the interval lies above the mean the mirrored law is used, so that an interval far in
-    the upper tail keeps its digits.
-    """
-    u, mean, sd, low, high = np.broadcast_arrays(
-        *(np.asarray(x, dtype=np.float64) for x in (u, mean, sd, low, high))
-    )
-    a, b = (low - mean) / sd, (high - mean) / sd
-    mirror = a > 0
-    a, b = np.where(mirror, -b, a), np.where(mirror, -a, b)
-    u = np.where(mirror, 1.0 - u, u)
-    p_a, p_b = special.ndtr(a), special.ndtr(b)
-    z = np.array(special.ndtri(p_a + u * (p_b - p_a)))
-    if (far := p_b < 1e-290).any():  # 36 standard deviations out: the same in logarithms
-        below = np.log1p(-u[far]) + special.log_ndtr(a[far])
-        z[far] = special.ndtri_exp(np.logaddexp(below, np.log(u[far]) + special.log_ndtr(b[far])))
-    z = np.clip(z, a, b)
-    return np.asarray(np.clip(mean + sd * np.where(mirror, -z, z), low, high))
+    def __post_init__(self) -> None:
+        found = tuple(check_finite("Listed.values", value) for value in self.values)
+        if not found:
+            raise ValueError("Listed.values must hold at least one number")
+        object.__setattr__(self, "values", found)
+
+    def quantile(self, u: ArrayLike) -> Floats:
+        """The value below which a share ``u`` of the list lies."""
+        place = np.asarray(u, dtype=np.float64) * len(self.values)
+        return np.sort(self.values)[np.minimum(place.astype(np.int64), len(self.values) - 1)]
+
+    def of_items(self, what: str, n: int) -> Floats:
+        """The values of items 0..n-1.
+
+        Raises:
+            ValueError: if the list is not of n values.
+        """
+        if len(self.values) != n:
+            raise ValueError(f"{what} lists {len(self.values)} values for {n} items")
+        return np.array(self.values)
 
 
 _KINDS: dict[str, Callable[..., Prior]] = {
     cls.kind: cls
     for cls in (
-        Constant, Normal, LogNormal, HalfNormal, TruncatedNormal, Gumbel, Uniform, Beta,
+        Constant, Normal, LogNormal, HalfNormal, TruncatedNormal, Gumbel, MinGumbel, Laplace,
+        Uniform, Beta, LogitBeta, Listed,
     )
 }  # fmt: skip
 

@@ -15,6 +15,8 @@ from typing import Any, Final
 import numpy as np
 
 from retail_gym.config import atomic_write, to_plain
+from retail_gym.world.layer_draws import ARRAYS, DrawnLayers
+from retail_gym.world.layers import Layers
 from retail_gym.world.population import SYMBOLS, Coefficients, DrawnCoefficients
 from retail_gym.world.priors import as_prior
 from retail_gym.world.reference import CapReference
@@ -106,6 +108,10 @@ def save_world(world: World, path: str | os.PathLike[str]) -> Path:
         elif isinstance(value, Coefficients):
             drawn = ((name, getattr(value, name)) for name in SYMBOLS)
             arrays |= {name: array for name, array in drawn if array is not None}
+        elif isinstance(value, DrawnLayers):
+            scalars[item.name] = to_plain(value.config)
+            stored = ((f"layer_{name}", getattr(value, name)) for name in ARRAYS)
+            arrays |= {name: array for name, array in stored if array is not None}
         elif isinstance(value, DrawnCoefficients):  # not kept: the file says how to draw them
             scalars[item.name] = config_to_json(value.config)
         elif item.name == "cap_reference":
@@ -147,8 +153,15 @@ def load_world(path: str | os.PathLike[str]) -> World:
             *(content.pop(f"cap_{name}") for name in ("product", "level", "slope")),
         )
         plan = PromotionPlan.from_mapping(header.pop("promotion"))
-        pairs = _coefficients(header, content)
-        world = World(**header, **content, coefficients=pairs, promotion=plan, cap_reference=cap)
+        pairs, layers = _coefficients(header, content), _layers(header, content)
+        world = World(
+            **header,
+            **content,
+            coefficients=pairs,
+            promotion=plan,
+            cap_reference=cap,
+            layers=layers,
+        )
     except (KeyError, TypeError) as error:
         raise ValueError(f"{file} is incomplete ({error}). Save the world again") from None
     _check(world, file)
@@ -166,6 +179,16 @@ def _coefficients(
     return Coefficients(**optional | {n: content.pop(n) for n in SYMBOLS if n in content})
 
 
+def _layers(header: dict[str, Any], content: dict[str, Any]) -> DrawnLayers | None:
+    """Take the layers out of a file's content."""
+    config = header.pop("layers", None)
+    if config is None:
+        return None
+    names = (name for name in ARRAYS if f"layer_{name}" in content)
+    drawn = {name: content.pop(f"layer_{name}") for name in names}
+    return DrawnLayers(Layers(**config), **drawn)
+
+
 def _check(world: World, file: Path) -> None:
     """Refuse a file whose arrays do not fit together."""
     n_u, n_j, n_i = world.beta_u.size, world.category_sizes.size, int(world.category_sizes.sum())
@@ -176,8 +199,17 @@ def _check(world: World, file: Path) -> None:
     }  # fmt: skip
     drawn = isinstance(world.coefficients, DrawnCoefficients)
     pairs = {} if drawn else dict.fromkeys(SYMBOLS, (n_u, n_i))
-    for name, shape in (shapes | pairs).items():
-        value = getattr(world, name)
+    values: dict[str, tuple[Any, tuple[int, ...]]]
+    values = {name: (getattr(world, name), shape) for name, shape in (shapes | pairs).items()}
+    if world.layers is not None:
+        basket = world.layers.config.basket
+        extent = {"U": n_u, "J": n_j, "I": n_i, "K": basket.factors if basket else 0}
+        for name, letters in ARRAYS.items():
+            values[f"layer_{name}"] = (
+                getattr(world.layers, name),
+                tuple(extent[letter] for letter in letters),
+            )
+    for name, (value, shape) in values.items():
         if value is not None and (value.shape != shape or not np.isfinite(value).all()):
             raise ValueError(
                 f"{file}: {name} must hold finite values of shape {shape}. Save the world again"

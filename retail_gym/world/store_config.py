@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retail_gym.config import check_choice, check_finite, check_int
+from retail_gym.config import OPTIONAL, check_choice, check_finite, check_int
 from retail_gym.model.price import discount_state_probability
+from retail_gym.world.layers import Layers
 from retail_gym.world.priors import Beta, Gumbel, Prior, as_prior
 
 __all__ = ["CONCENTRATION", "FEATURES", "MARKETING", "Law", "PromotionPlan", "StoreConfig"]
@@ -205,6 +206,7 @@ class StoreConfig:
     features: str = "resampled"  # one of FEATURES
     quality_scope: str = "product"  # or "category"
     n_customers: int = 100  # U
+    layers: Layers | None = field(default=None, metadata=OPTIONAL)  # beyond the paper
 
     def __post_init__(self) -> None:
         def put(name: str, value: Any) -> None:
@@ -219,6 +221,7 @@ class StoreConfig:
             put("promotion", PromotionPlan.from_mapping(self.promotion))
         if not isinstance(self.promotion, PromotionPlan):
             raise ValueError(f"promotion must be a PromotionPlan, got {self.promotion!r}")
+        put("layers", Layers.read(self.layers))
         sizes = np.atleast_1d(np.asarray(self.category_sizes))
         if sizes.ndim != 1 or sizes.size == 0:
             raise ValueError("category_sizes must list the number of products of each category")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from retail_gym.config import check_choice, check_finite, check_int
 from retail_gym.model.category_choice import category_start
 from retail_gym.world import reference
-from retail_gym.world.catalog import draw_catalog
+from retail_gym.world.layer_draws import DrawnLayers, draw_layers
+from retail_gym.world.layered_catalog import draw_store_catalog
 from retail_gym.world.population import (
     Coefficients,
     DrawnCoefficients,
@@ -33,8 +34,7 @@ Number = TypeVar("Number", bound=np.generic)
 
 __all__ = ["MEMORY_GIB", "World", "build_world", "make_world"]
 
-#: Room for coefficients per customer and product, by default: about 8,000 customers at the
-#: paper's scale.
+#: Room for coefficients per customer and product: about 8,000 customers at the paper's scale.
 MEMORY_GIB: Final = 4.0
 
 
@@ -82,14 +82,15 @@ class World:
     marketing: str  # what the marketing feature is: noise, discount or coupon
     marketing_scale: float  # times the mean discount
     cap_reference: reference.CapReference
-    stored_reward_scale: float | None = field(default=None)
+    stored_reward_scale: float | None = None
+    layers: DrawnLayers | None = None  # beyond the paper
 
     def __post_init__(self) -> None:
         self._freeze()
 
     def _freeze(self) -> None:
-        parts = (self, self.cap_reference, self.coefficients)
-        for item in (value for part in parts for value in vars(part).values()):
+        parts = (self, self.cap_reference, self.coefficients, self.layers)
+        for item in (value for part in parts if part for value in vars(part).values()):
             if isinstance(item, np.ndarray):
                 item.flags.writeable = False
 
@@ -261,7 +262,7 @@ def build_world(config: StoreConfig, seed: int = 0, memory_gib: float = MEMORY_G
         The world.
     """
     seed = check_int("world seed", seed, 0, 2**63 - 1)
-    catalog = draw_catalog(config, seed)
+    catalog = draw_store_catalog(config, seed)
     customers = np.arange(config.n_customers)
     stored = stored_gib(config) <= check_finite("memory_gib", memory_gib, 0.0)
     return World(
@@ -293,6 +294,7 @@ def build_world(config: StoreConfig, seed: int = 0, memory_gib: float = MEMORY_G
         marketing_scale=config.marketing_scale,
         cap_reference=reference.draw_cap_reference(config, seed, catalog),
         stored_reward_scale=shipped_reward_scale(config, seed),
+        layers=draw_layers(config, seed),
     )
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from retail_gym import RetailPricingEnv, simulate
+from retail_gym import RetailPricingEnv, make_world, simulate
 from retail_gym.evaluation import METRICS, RunMetrics
 from retail_gym.evaluation.rollout import play
 from retail_gym.kernels import Purchases
 from retail_gym.outcome import WeekOutcome
 from retail_gym.policies import Cyclic, Targeted
+from retail_gym.world.layers import AssortmentLayer, Layers
 
 WEEKS = 9
 ADDITIVE = ("units", "revenue", "margin", "discount_spend")
@@ -63,19 +64,27 @@ def records(env, policy, seed):
     return outcomes, lines, visited, np.array([outcome.discount_si for outcome in outcomes])
 
 
+@pytest.fixture(scope="module", params=["paper", "several products a category"])
+def store(request, small_world):
+    if request.param == "paper":
+        return small_world
+    layers = Layers(assortment=AssortmentLayer(0.0, 0.5))
+    return make_world("tiny", 3, n_customers=30, layers=layers)
+
+
 @pytest.fixture(scope="module")
-def segmented(small_world):
+def segmented(store):
     """Records of a small store whose three segments are priced apart, depth changing weekly."""
-    env = RetailPricingEnv(small_world, horizon=WEEKS, segments=3)
+    env = RetailPricingEnv(store, horizon=WEEKS, segments=3)
     return env, records(env, Targeted([(0.4, 0.6), (0.25, 0.3), (0.0, 0.0)]), seed=3)
 
 
-def test_every_figure_of_everybody_equals_its_definition(small_world, segmented) -> None:
+def test_every_figure_of_everybody_equals_its_definition(store, segmented) -> None:
     _, (outcomes, lines, visited, shelf) = segmented
-    metrics = RunMetrics(small_world.n_customers)
+    metrics = RunMetrics(store.n_customers)
     for outcome in outcomes:
         metrics.add(outcome)
-    expected = literal(small_world, lines, visited, shelf, range(small_world.n_customers))
+    expected = literal(store, lines, visited, shelf, range(store.n_customers))
     assert tuple(metrics.total()) == METRICS == tuple(expected)
     assert metrics.total() == pytest.approx(expected, rel=1e-12)
     assert 0 < expected["retention_3w"] < 1  # the figures discriminate
@@ -83,9 +92,9 @@ def test_every_figure_of_everybody_equals_its_definition(small_world, segmented)
     assert 0 < expected["realised_discount"] != expected["effective_discount"]
 
 
-def test_every_figure_of_each_segment_equals_its_definition(small_world, segmented) -> None:
+def test_every_figure_of_each_segment_equals_its_definition(store, segmented) -> None:
     env, (outcomes, lines, visited, shelf) = segmented
-    group_u = np.empty(small_world.n_customers, dtype=np.int64)
+    group_u = np.empty(store.n_customers, dtype=np.int64)
     for s, customers in enumerate(env.segments):
         group_u[customers] = s
     metrics = RunMetrics(group_u=group_u)
@@ -95,7 +104,7 @@ def test_every_figure_of_each_segment_equals_its_definition(small_world, segment
     assert len(groups) == 3
     for s, customers in enumerate(env.segments):
         # The shelf that this segment saw: each is priced apart.
-        expected = literal(small_world, lines, visited, shelf[:, s], customers)
+        expected = literal(store, lines, visited, shelf[:, s], customers)
         assert groups[s] == pytest.approx(expected, rel=1e-12), f"segment {s}"
     assert len({figures["units"] for figures in groups}) == 3
 

@@ -1,0 +1,123 @@
+r"""The catalogue of a store with a CatalogLayer: appeal, popularity and prices drawn together.
+
+For the average customer (medians of beta_u and beta_z) at base prices
+
+.. math:: \beta^z Z_i + c\,\beta^w_u \beta^w_i \log P_i = \text{popularity}_i + \text{constant},\quad
+          \gamma_{0j} + \gamma_{1j} CV_j = \text{appeal}_j
+
+so qualities Z and intercepts gamma_0 follow from the figures drawn, and prices act as in the
+paper. The noise of a week is not counted in CV_j.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+
+from retail_gym.model.category_choice import category_value
+from retail_gym.world.catalog import Catalog, draw_catalog, draw_vector
+from retail_gym.world.layers import CatalogLayer
+from retail_gym.world.priors import Listed, Prior, Uniform
+from retail_gym.world.store_config import StoreConfig
+
+Floats = NDArray[np.float64]
+
+__all__ = ["appeal_score", "by_category", "draw_store_catalog", "normal_scores"]
+
+
+def normal_scores(values: ArrayLike) -> Floats:
+    """Standard normal quantiles at (rank + 1/2) / n: stratified, whatever the values' law."""
+    values = np.asarray(values)
+    rank = np.empty(values.size)
+    rank[np.argsort(values, kind="stable")] = np.arange(values.size)
+    return np.asarray(special.ndtri((rank + 0.5) / values.size))
+
+
+def _correlated(score: Floats, correlation: float, seed: int, symbol: str) -> Floats:
+    """Stratified normal scores that correlate with given ones, drawn from the symbol's stream."""
+    own = special.ndtri(draw_vector(Uniform(0.0, 1.0), seed, symbol, score.size))
+    return normal_scores(correlation * score + np.sqrt(1.0 - correlation**2) * own)
+
+
+def appeal_score(config: StoreConfig, seed: int) -> Floats:
+    """Normal scores of the categories' appeal, shape (J,); 0 without a CatalogLayer."""
+    if config.layers is None or config.layers.catalog is None:
+        return np.zeros(len(config.category_sizes))
+    layer = config.layers.catalog
+    if isinstance(layer.appeal, Listed):
+        return normal_scores(layer.appeal.of_items("appeal", len(config.category_sizes)))
+    size = normal_scores(config.category_sizes)
+    return _correlated(size, layer.size_correlation, seed, "appeal")
+
+
+def by_category(prior: Prior, score: Floats, correlation: float, seed: int, symbol: str) -> Floats:
+    """A figure of each category that goes with its appeal, shape (J,): drawn, or as listed.
+
+    Args:
+        prior: the law, met at stratified quantiles, or the list of values.
+        score: normal scores of appeal, shape (J,).
+        correlation: of the figure's normal score with them.
+        seed: world seed.
+        symbol: its stream.
+    """
+    if isinstance(prior, Listed):
+        return prior.of_items(symbol, score.size)
+    return prior.quantile(special.ndtr(_correlated(score, correlation, seed, symbol)))
+
+
+def _appeal(layer: CatalogLayer, score: Floats) -> Floats:
+    prior = layer.prior("appeal")
+    if isinstance(prior, Listed):
+        return prior.of_items("appeal", score.size)
+    return prior.quantile(special.ndtr(score))
+
+
+def draw_store_catalog(config: StoreConfig, seed: int) -> Catalog:
+    """Draw products, categories and store-wide scalars, by the CatalogLayer where there is one."""
+    plain = draw_catalog(config, seed)
+    if config.layers is None or config.layers.catalog is None:
+        return plain
+    layer, sizes = config.layers.catalog, np.asarray(config.category_sizes)
+    appeal = appeal_score(config, seed)
+
+    none = np.zeros(config.n_products)
+    score = _correlated(none, 0.0, seed, "popularity")
+    popularity = layer.popularity_sd * (score + layer.popularity_skew * (score**2 - 1.0))
+    of_category = _correlated(appeal, layer.price_appeal_correlation, seed, "price_category")
+    of_product = _correlated(score, layer.price_popularity_correlation, seed, "price_product")
+    log_price = np.repeat(layer.price_category_sd * of_category, sizes)
+    log_price += layer.price_product_sd * of_product
+    log_price += layer.log_price - log_price.mean()  # large categories weigh more
+    price = np.maximum(np.exp(log_price), config.lowest_price)
+
+    def median(symbol: str) -> float:
+        return float(config.prior(symbol).quantile(0.5))
+
+    beta_w = config.c * median("beta_u") * plain.beta_i
+    beta_z = median("beta_z")
+    if beta_z <= 0.0:
+        raise ValueError(
+            "a CatalogLayer needs a positive median of beta_z, which carries popularity"
+        )
+    quality = (popularity - beta_w * np.log(price)) / beta_z
+    quality -= quality.min()
+    utility = beta_z * quality + beta_w * np.log(price)
+    value = category_value(utility, sizes)
+    gamma_prod_0 = plain.gamma_prod_0
+    quantity = config.layers.quantity
+    if quantity is not None and quantity.log_rate is not None:
+        log_rate = by_category(
+            quantity.prior("log_rate"), appeal, quantity.appeal_correlation, seed, "quantity_rate"
+        )
+        gamma_prod_0 = np.repeat(log_rate, sizes) - median("gamma_prod_1") * utility
+    return replace(
+        plain,
+        gamma_cate_0=_appeal(layer, appeal) + config.category_shift - plain.gamma_cate_1 * value,
+        z=quality,
+        alpha_0=price - plain.alpha_1 * quality,
+        base_price=price,
+        gamma_prod_0=gamma_prod_0,
+    )

@@ -1,0 +1,349 @@
+"""Layers: what real households and baskets have and the paper's model lacks. Each is optional.
+
+A store has a layer where its configuration says so, ``StoreConfig(layers=Layers(visit=...))``.
+Without layers nothing of this is drawn or computed: the simulator is the paper's, bit for bit.
+The equations are in ``retail_gym/model/``, what is drawn once in
+:mod:`retail_gym.world.layer_draws`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Final
+
+from retail_gym.config import OPTIONAL, check_finite, check_int
+from retail_gym.world.priors import Prior, as_prior
+
+__all__ = [
+    "MOST_LINES",
+    "AssortmentLayer",
+    "AvailabilityLayer",
+    "BasketLayer",
+    "CatalogLayer",
+    "HabitLayer",
+    "Layers",
+    "QuantityLayer",
+    "VisitLayer",
+]
+
+#: Different products of one category in one basket, at most (addresses of draws: 64 j + k).
+MOST_LINES: Final = 64
+
+PriorLike = Prior | float
+
+
+class _Layer:
+    """Base of the layers: priors are read, numbers are checked against :attr:`ranges`."""
+
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {}
+
+    def __post_init__(self) -> None:
+        what = type(self).__name__
+        for item in fields(self):  # type: ignore[arg-type]
+            name, value = item.name, getattr(self, item.name)
+            if isinstance(value, tuple | list) and "tuple" in str(item.type):
+                value = tuple(as_prior(f"{what}.{name}", law) for law in value)
+            elif str(item.type).startswith("PriorLike"):
+                if value is not None or "None" not in str(item.type):
+                    value = as_prior(f"{what}.{name}", value)
+            elif item.type == "bool":
+                if not isinstance(value, bool):
+                    raise ValueError(f"{what}.{name} must be true or false, got {value!r}")
+            elif item.type == "int":
+                low, high = self.ranges[name]
+                value = check_int(f"{what}.{name}", value, int(low), int(high))
+            else:
+                value = check_finite(f"{what}.{name}", value, *self.ranges[name])
+            object.__setattr__(self, name, value)
+
+    def prior(self, name: str) -> Prior:
+        """The prior of a symbol."""
+        prior: Prior = getattr(self, name)
+        return prior
+
+
+_SHARE: Final = (0.0, 1.0)
+_CORRELATION: Final = (-1.0, 1.0)
+_SD: Final = (0.0, 10.0)
+_SHAPE: Final = (1e-3, 1e6)
+
+
+@dataclass(frozen=True)
+class CatalogLayer(_Layer):
+    """Categories and products whose appeal, size and price go together.
+
+    Replaces the priors of ``gamma_cate_0``, ``z`` and ``alpha_0``. What is drawn are the figures
+    of the *average customer* (medians of beta_u and beta_z) at base prices: the log-odds of a
+    category, the popularity of a product and its price. The coefficients follow from them, so
+    that prices act through beta_w and gamma_cate_1 as in the paper. Laws are met at stratified
+    quantiles: one catalogue is as good a sample of them as another, and the value of a category
+    or product depends on how many there are.
+
+    Args:
+        appeal: j, log-odds of the category.
+        size_correlation: of the normal scores of appeal and of the number of products.
+        popularity_sd: of a product's utility.
+        popularity_skew: weight of the squared normal score, relative to the score's.
+        log_price: mean over products of the log base price [log $].
+        price_category_sd: spread of log prices between categories.
+        price_product_sd: spread of log prices within a category.
+        price_appeal_correlation: of the category's part with its appeal.
+        price_popularity_correlation: of the product's part with its popularity.
+    """
+
+    appeal: PriorLike
+    size_correlation: float = 0.0
+    popularity_sd: float = 1.0
+    popularity_skew: float = 0.0
+    log_price: float = 1.0
+    price_category_sd: float = 0.0
+    price_product_sd: float = 0.0
+    price_appeal_correlation: float = 0.0
+    price_popularity_correlation: float = 0.0
+    ranges: ClassVar = {
+        "size_correlation": _CORRELATION,
+        "popularity_sd": _SD,
+        "popularity_skew": (-1.0, 1.0),
+        "log_price": (-5.0, 10.0),
+        "price_category_sd": _SD,
+        "price_product_sd": _SD,
+        "price_appeal_correlation": _CORRELATION,
+        "price_popularity_correlation": _CORRELATION,
+    }
+
+
+@dataclass(frozen=True)
+class VisitLayer(_Layer):
+    """Customers who come often or seldom, and whose habits drift.
+
+    Args:
+        intercept: u, added to the store utility.
+        drift_sd: stationary standard deviation of each customer's drift x_ut.
+        drift_memory: its correlation from one week to the next.
+        week_sd: standard deviation of what a week adds for everybody.
+        opening: share of the visit probability in week 1, which the layer decides as any other
+            (without the layer everybody visits in week 1, eq. 10).
+    """
+
+    intercept: PriorLike = 0.0
+    drift_sd: float = 0.0
+    drift_memory: float = 0.0
+    week_sd: float = 0.0
+    opening: float = 1.0
+    ranges: ClassVar = {
+        "drift_sd": _SD, "drift_memory": (0.0, 0.9999), "week_sd": _SD, "opening": _SHARE,
+    }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class BasketLayer(_Layer):
+    """Customers and trips with large and small baskets, tastes, and complements.
+
+    Args:
+        size_sd: of the customer's basket effect eta_u on the log-odds of every category.
+        visit_correlation: of its normal score with the visit intercept's.
+        trip_sd: of the trip's effect z_ut.
+        fill_in_share: median over customers of the probability of a fill-in trip.
+        fill_in_spread: standard deviation of its log-odds over customers.
+        fill_in_depth: how far a fill-in trip lowers the log-odds of every category.
+        factors: K, of tastes (lasting, per customer) and of trips.
+        taste_loading: j, k: weight of a customer's taste k in category j; one law for all
+            factors, or a tuple with one for each (``Listed`` for estimates by category).
+        trip_loading: j, k: weight of a trip's factor k in category j, likewise.
+        affinity_sd: of the customer's own liking of a category.
+        affinity_spread: standard deviation of the log of that over categories.
+        something: a trip that would buy nothing buys in one category.
+    """
+
+    size_sd: float = 0.0
+    visit_correlation: float = 0.0
+    trip_sd: float = 0.0
+    fill_in_share: float = 0.0
+    fill_in_spread: float = 0.0
+    fill_in_depth: float = 0.0
+    factors: int = 0
+    taste_loading: PriorLike | tuple[PriorLike, ...] = 0.0
+    trip_loading: PriorLike | tuple[PriorLike, ...] = 0.0
+    affinity_sd: float = 0.0
+    affinity_spread: float = 0.0
+    something: bool = False
+    ranges: ClassVar = {
+        "size_sd": _SD, "visit_correlation": _CORRELATION, "trip_sd": _SD,
+        "fill_in_share": _SHARE, "fill_in_spread": _SD, "fill_in_depth": (-20.0, 20.0),
+        "factors": (0, 64), "affinity_sd": _SD, "affinity_spread": _SD,
+    }  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("taste_loading", "trip_loading"):
+            laws = getattr(self, name)
+            if isinstance(laws, tuple) and len(laws) != self.factors:
+                raise ValueError(
+                    f"BasketLayer.{name} has {len(laws)} laws for {self.factors} factors"
+                )
+
+
+@dataclass(frozen=True)
+class AssortmentLayer(_Layer):
+    """Several different products of one category in a basket.
+
+    Args:
+        log_rate: j, log of the mean number of further products.
+        size: r, of the gamma law of their rate: the smaller, the more unequal the baskets.
+        basket_weight: of the customer's and the trip's basket effects in the log rate.
+        appeal_correlation: of the rate with the category's appeal (needs a CatalogLayer).
+    """
+
+    log_rate: PriorLike
+    size: float = 1.0
+    basket_weight: float = 0.0
+    appeal_correlation: float = 0.0
+    ranges: ClassVar = {
+        "size": _SHAPE, "basket_weight": (-5.0, 5.0), "appeal_correlation": _CORRELATION,
+    }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class QuantityLayer(_Layer):
+    """Quantities more unequal than a Poisson law's.
+
+    Args:
+        size: r, of the gamma law of the rate.
+        customer_sd: of the log of a customer's factor of the rate, whose mean is 1.
+        log_rate: j, log rate of a product that the average customer meets at its base price;
+            replaces gamma_prod_0. By default gamma_prod_0 stays.
+        appeal_correlation: of the rate with the category's appeal.
+            Both need a CatalogLayer.
+    """
+
+    size: float = 1.0
+    customer_sd: float = 0.0
+    log_rate: PriorLike | None = None
+    appeal_correlation: float = 0.0
+    ranges: ClassVar = {"size": _SHAPE, "customer_sd": _SD, "appeal_correlation": _CORRELATION}
+
+
+@dataclass(frozen=True)
+class HabitLayer(_Layer):
+    """Customers who buy again what they bought before.
+
+    Args:
+        repeat: probability that a product is not chosen anew but taken from memory.
+        memory: products of each category that a customer remembers: those bought last.
+    """
+
+    repeat: float
+    memory: int = 16
+    ranges: ClassVar = {"repeat": _SHARE, "memory": (1, 64)}
+
+
+@dataclass(frozen=True)
+class AvailabilityLayer(_Layer):
+    """Products that are on the shelf only part of the year.
+
+    Args:
+        seasonal: share of the products with a window; the first of each category has none.
+        shortest: length of the shortest window [weeks].
+        longest: length of the longest [weeks].
+        cycle: weeks after which a window comes again.
+    """
+
+    seasonal: float
+    shortest: int = 4
+    longest: int = 39
+    cycle: int = 52
+    ranges: ClassVar = {
+        "seasonal": _SHARE,
+        "shortest": (1, 10_000),
+        "longest": (1, 10_000),
+        "cycle": (1, 10_000),
+    }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.shortest <= self.longest <= self.cycle:
+            raise ValueError(
+                "AvailabilityLayer needs shortest <= longest <= cycle, got "
+                f"{self.shortest}, {self.longest}, {self.cycle}"
+            )
+
+
+@dataclass(frozen=True)
+class Layers:
+    """The layers of a store; None: the paper's model as it is.
+
+    Raises:
+        ValueError: for a layer of the wrong kind, or one that needs a CatalogLayer and has none.
+    """
+
+    catalog: CatalogLayer | None = field(default=None, metadata=OPTIONAL)
+    visit: VisitLayer | None = field(default=None, metadata=OPTIONAL)
+    basket: BasketLayer | None = field(default=None, metadata=OPTIONAL)
+    assortment: AssortmentLayer | None = field(default=None, metadata=OPTIONAL)
+    quantity: QuantityLayer | None = field(default=None, metadata=OPTIONAL)
+    habit: HabitLayer | None = field(default=None, metadata=OPTIONAL)
+    availability: AvailabilityLayer | None = field(default=None, metadata=OPTIONAL)
+
+    def __post_init__(self) -> None:
+        for name, cls in _KINDS.items():
+            value = getattr(self, name)
+            if isinstance(value, Mapping):
+                value = _read(name, cls, value)
+                object.__setattr__(self, name, value)
+            if value is not None and not isinstance(value, cls):
+                raise ValueError(f"layer {name} must be a {cls.__name__}, got {value!r}")
+        for name in ("assortment", "quantity"):
+            layer = getattr(self, name)
+            if layer is None or self.catalog is not None:
+                continue
+            if layer.appeal_correlation or (name == "quantity" and layer.log_rate is not None):
+                raise ValueError(
+                    f"layer {name}: appeal_correlation or log_rate needs a CatalogLayer"
+                )
+
+    @classmethod
+    def read(cls, value: Any) -> Layers | None:
+        """Layers, None, or plain values as read from JSON or TOML.
+
+        Raises:
+            ValueError: for anything else, or an unknown layer, naming the layers there are.
+        """
+        if value is None or isinstance(value, Layers):
+            return value
+        if not isinstance(value, Mapping):
+            raise ValueError(f"layers must be a Layers object or a table of layers, got {value!r}")
+        table = dict(value)
+        unknown = sorted(set(table) - set(_KINDS))
+        if unknown:
+            raise ValueError(f"unknown layer {', '.join(unknown)}: choose from {', '.join(_KINDS)}")
+        return cls(**table)
+
+    @property
+    def change_decisions(self) -> bool:
+        """Whether weeks differ from the paper's; a catalogue alone only draws another store."""
+        return any(getattr(self, name) is not None for name in _KINDS if name != "catalog")
+
+
+_KINDS: Final[dict[str, type[_Layer]]] = {
+    "catalog": CatalogLayer,
+    "visit": VisitLayer,
+    "basket": BasketLayer,
+    "assortment": AssortmentLayer,
+    "quantity": QuantityLayer,
+    "habit": HabitLayer,
+    "availability": AvailabilityLayer,
+}
+
+
+def _read(name: str, cls: type[_Layer], table: Mapping[str, Any]) -> _Layer:
+    names = [item.name for item in fields(cls)]  # type: ignore[arg-type]
+    unknown = sorted(set(table) - set(names))
+    if unknown:
+        raise ValueError(
+            f"layer {name} has no {', '.join(unknown)}: choose from {', '.join(names)}"
+        )
+    try:
+        return cls(**table)
+    except TypeError as error:
+        raise ValueError(f"layer {name}: {error}") from None
