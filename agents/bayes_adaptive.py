@@ -26,6 +26,7 @@ from agents.response import SIZE, Beliefs, Weeks, expected_margin, first_then, v
 from agents.tasks import task_id, training_seed
 from retail_gym.config import atomic_write, check_choice, check_finite, check_int
 from retail_gym.envs.adaptive import RetailAdaptiveEnv
+from retail_gym.evaluation.search import FINE_GRID
 from retail_gym.world.storage import read_arrays
 
 Floats = NDArray[np.float64]
@@ -41,11 +42,7 @@ _STEPS: Final = 10_000
 _WIDTH: Final = 0.3
 _ROUNDS: Final = 8
 
-#: No discount, and depths 0.025 and frequencies 0.05 apart.
-_GRID: Final = np.array(
-    [(0.0, 0.0)]
-    + [(d, f) for d in np.arange(1, 21) * 0.025 for f in np.arange(1, 13) * 0.05]
-)  # fmt: skip
+_GRID: Final = np.array(FINE_GRID)
 
 
 class BayesAdaptive:

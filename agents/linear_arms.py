@@ -11,17 +11,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from retail_gym.config import atomic_write, check_finite, check_int
+from retail_gym.envs.coupons import COUPON_LEVELS
 from retail_gym.world.storage import read_arrays
 
 Floats = NDArray[np.float64]
 
-__all__ = ["LinearArms", "check_arrays"]
+__all__ = ["DEFAULTS", "LinearArms", "LinearPolicy", "check_arrays", "fit_arms"]
+
+#: Hyper-parameters of the linear bandits.
+DEFAULTS: Final[dict[str, Any]] = {"alpha": 0.1, "ridge": 1.0, "online_episodes": 0}
 
 
 @dataclass(frozen=True)
@@ -171,6 +175,51 @@ class LinearArms:
             raise ValueError(f"{path} is damaged: scale and ridge must be above 0")
         model = LinearArms(gram, moment, shift, scale, float(arrays["ridge"]))
         return model, [float(arrays[name]) for name in settings]
+
+
+def fit_arms(contexts: Any, arms: Any, rewards: Any, ridge: float) -> LinearArms:
+    """Statistics of the coupon levels, of logged decisions with standardised contexts."""
+    model = LinearArms.standardised(contexts, COUPON_LEVELS.size, ridge)
+    return model.updated(contexts, arms, rewards)
+
+
+class LinearPolicy:
+    """What the linear bandits share: statistics of the arms, learning, a file.
+
+    Args:
+        model: statistics of the arms.
+        alpha: weight of their width, >= 0; 0 is greedy.
+        forget: what an update keeps of earlier statistics, in [0, 1].
+    """
+
+    file: ClassVar[str]  # of ``save``, in its folder
+
+    def __init__(self, model: LinearArms, alpha: float = 1.0, forget: float = 1.0) -> None:
+        self.model = model
+        self.alpha = check_finite("alpha", alpha, 0.0)
+        self.forget = check_finite("forget", forget, 0.0, 1.0)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(alpha={self.alpha})"
+
+    def update(self, contexts: ArrayLike, arms: ArrayLike, rewards: ArrayLike) -> None:
+        """Learn from decisions: contexts (N, d), arms (N,), rewards (N,)."""
+        self.model = self.model.updated(contexts, arms, rewards, self.forget)
+
+    def save(self, directory: Path) -> None:
+        """Write the policy's file."""
+        self.model.save(Path(directory) / self.file, alpha=self.alpha, forget=self.forget)
+
+    @classmethod
+    def load(cls, directory: Path) -> Self:
+        """The policy that :meth:`save` wrote.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if it is not such a file.
+        """
+        model, (alpha, forget) = LinearArms.load(Path(directory) / cls.file, "alpha", "forget")
+        return cls(model, alpha, forget)
 
 
 def check_arrays(

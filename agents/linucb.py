@@ -8,22 +8,20 @@ Disjoint linear models, Algorithm 1 of Li, Chu, Langford and Schapire (2010, arX
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from agents.coupon_training import train_bandit
-from agents.linear_arms import LinearArms
-from retail_gym.config import check_finite
-from retail_gym.envs.coupons import COUPON_LEVELS
+from agents.linear_arms import DEFAULTS, LinearPolicy, fit_arms
 
 Ints = NDArray[np.int64]
 
 __all__ = ["LinUCB", "load", "train"]
 
 
-class LinUCB:
+class LinUCB(LinearPolicy):
     """The policy: contexts in, arms out. Deterministic.
 
     Args:
@@ -32,35 +30,19 @@ class LinUCB:
         forget: what an update keeps of earlier statistics, in [0, 1].
     """
 
-    def __init__(self, model: LinearArms, alpha: float = 1.0, forget: float = 1.0) -> None:
-        self.model = model
-        self.alpha = check_finite("alpha", alpha, 0.0)
-        self.forget = check_finite("forget", forget, 0.0, 1.0)
-
-    def __repr__(self) -> str:
-        return f"LinUCB(alpha={self.alpha})"
+    file = "linucb.npz"
 
     def __call__(self, observation: ArrayLike, week: int) -> Ints:
         """Arms, shape (U,), for contexts of shape (U, d)."""
         mean, width = self.model.predict(observation)
         return np.asarray((mean + self.alpha * width).argmax(axis=1), dtype=np.int64)
 
-    def update(self, contexts: ArrayLike, arms: ArrayLike, rewards: ArrayLike) -> None:
-        """Learn from decisions: contexts (N, d), arms (N,), rewards (N,)."""
-        self.model = self.model.updated(contexts, arms, rewards, self.forget)
 
-    def save(self, directory: Path) -> None:
-        """Write ``linucb.npz``."""
-        self.model.save(Path(directory) / "linucb.npz", alpha=self.alpha, forget=self.forget)
-
-
-#: Hyper-parameters.
-_DEFAULTS: Final[dict[str, Any]] = {"alpha": 0.1, "ridge": 1.0, "online_episodes": 0}
+load = LinUCB.load
 
 
 def _fit(contexts: Any, arms: Any, rewards: Any, kw: dict[str, Any], seed: int) -> LinUCB:
-    model = LinearArms.standardised(contexts, COUPON_LEVELS.size, kw["ridge"])
-    return LinUCB(model.updated(contexts, arms, rewards), kw["alpha"])
+    return LinUCB(fit_arms(contexts, arms, rewards, kw["ridge"]), kw["alpha"])
 
 
 def train(
@@ -72,16 +54,5 @@ def train(
     (weight of the width), ``ridge`` (of the standardised contexts) and ``online_episodes``.
     """
     return train_bandit(
-        "linucb", task, _DEFAULTS, _fit, seed=seed, steps=steps, directory=directory, **options
+        "linucb", task, DEFAULTS, _fit, seed=seed, steps=steps, directory=directory, **options
     )
-
-
-def load(directory: Path) -> LinUCB:
-    """The policy that :func:`train` or ``save`` wrote.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is not such a file.
-    """
-    model, (alpha, forget) = LinearArms.load(Path(directory) / "linucb.npz", "alpha", "forget")
-    return LinUCB(model, alpha, forget)

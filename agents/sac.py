@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import partial
 from typing import Any, Final
 
 from agents.library import Algorithm, load, train_model
-from retail_gym.policies import Policy
 
 __all__ = ["ALGORITHM", "load", "search_space", "train"]
 
 ALGORITHM: Final = Algorithm("sac", "stable_baselines3", "SAC")
 
-
-def train(
-    task: str, *, seed: int = 0, steps: int | None = None, directory: Path, **options: Any
-) -> Policy:
-    """Train SAC on a task; see :func:`agents.library.train_model` for the options."""
-    return train_model(ALGORITHM, task, seed=seed, steps=steps, directory=directory, **options)
+#: Train on a task; see :func:`agents.library.train_model` for the options.
+train: Final = partial(train_model, ALGORITHM)
 
 
 def search_space(trial: Any) -> dict[str, Any]:

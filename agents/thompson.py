@@ -17,10 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from agents.coupon_training import train_bandit
-from agents.linear_arms import LinearArms
-from retail_gym.config import check_finite
+from agents.linear_arms import DEFAULTS, LinearArms, LinearPolicy, fit_arms
 from retail_gym.envs.coupon_views import policy_stream
-from retail_gym.envs.coupons import COUPON_LEVELS
 
 Ints = NDArray[np.int64]
 
@@ -29,7 +27,7 @@ __all__ = ["LinearThompson", "load", "train"]
 _DRAWS: Final = 0x7504
 
 
-class LinearThompson:
+class LinearThompson(LinearPolicy):
     """The policy: contexts in, arms out, random by ``reset(seed)``.
 
     Args:
@@ -39,20 +37,17 @@ class LinearThompson:
         seed: of the draws, until the next ``reset``.
     """
 
+    file = "thompson.npz"
+
     def __init__(
         self, model: LinearArms, alpha: float = 1.0, forget: float = 1.0, seed: int = 0
     ) -> None:
-        self.model = model
-        self.alpha = check_finite("alpha", alpha, 0.0)
-        self.forget = check_finite("forget", forget, 0.0, 1.0)
+        super().__init__(model, alpha, forget)
         self.reset(seed)
 
     def reset(self, seed: int | None = None) -> None:
         """Start the stream of draws of a seed."""
         self._generator = policy_stream(seed, _DRAWS)
-
-    def __repr__(self) -> str:
-        return f"LinearThompson(alpha={self.alpha})"
 
     def __call__(self, observation: ArrayLike, week: int) -> Ints:
         """Arms, shape (U,), for contexts of shape (U, d)."""
@@ -60,22 +55,12 @@ class LinearThompson:
         score = mean + self.alpha * width * self._generator.standard_normal(mean.shape)
         return np.asarray(score.argmax(axis=1), dtype=np.int64)
 
-    def update(self, contexts: ArrayLike, arms: ArrayLike, rewards: ArrayLike) -> None:
-        """Learn from decisions: contexts (N, d), arms (N,), rewards (N,)."""
-        self.model = self.model.updated(contexts, arms, rewards, self.forget)
 
-    def save(self, directory: Path) -> None:
-        """Write ``thompson.npz``."""
-        self.model.save(Path(directory) / "thompson.npz", alpha=self.alpha, forget=self.forget)
-
-
-#: Hyper-parameters.
-_DEFAULTS: Final[dict[str, Any]] = {"alpha": 0.1, "ridge": 1.0, "online_episodes": 0}
+load = LinearThompson.load
 
 
 def _fit(contexts: Any, arms: Any, rewards: Any, kw: dict[str, Any], seed: int) -> LinearThompson:
-    model = LinearArms.standardised(contexts, COUPON_LEVELS.size, kw["ridge"])
-    return LinearThompson(model.updated(contexts, arms, rewards), kw["alpha"], seed=seed)
+    return LinearThompson(fit_arms(contexts, arms, rewards, kw["ridge"]), kw["alpha"], seed=seed)
 
 
 def train(
@@ -87,16 +72,5 @@ def train(
     (scale of the posterior), ``ridge`` (of the standardised contexts) and ``online_episodes``.
     """
     return train_bandit(
-        "thompson", task, _DEFAULTS, _fit, seed=seed, steps=steps, directory=directory, **options
+        "thompson", task, DEFAULTS, _fit, seed=seed, steps=steps, directory=directory, **options
     )
-
-
-def load(directory: Path) -> LinearThompson:
-    """The policy that :func:`train` or ``save`` wrote.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is not such a file.
-    """
-    model, (alpha, forget) = LinearArms.load(Path(directory) / "thompson.npz", "alpha", "forget")
-    return LinearThompson(model, alpha, forget)

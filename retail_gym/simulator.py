@@ -156,7 +156,7 @@ class Simulator:
             group_u = group_u.reshape(-1)
             paid = [price_paid(price_si[int(s)], [c]) for s, c in seen.T]  # one row a group
             log_price_gi = np.log(np.concatenate(paid))
-            cap_g = self.world.cap_reference.caps(log_price_gi)
+            cap_g = caps(self.world, log_price_gi)
         week = self._state.week + 1
         offer = Offer(group_u, log_price_gi, cap_g, self.marketing(discount_si, week))
         return Request(self._state.memory, offer, self.episode_key, week)

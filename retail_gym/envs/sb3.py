@@ -35,10 +35,40 @@ except ImportError as error:  # pragma: no cover (tested in a process without it
         'retail_gym.envs.sb3 needs stable-baselines3: pip install "retail-gym[agents]"'
     ) from error
 
-__all__ = ["RetailVecEnv", "make_sb3_vec_env"]
+__all__ = ["RetailVecEnv", "StoreVecEnv", "make_sb3_vec_env"]
 
 
-class RetailVecEnv(VecEnv):
+class StoreVecEnv(VecEnv):
+    """A ``VecEnv`` whose attributes and methods are those of the store behind each row."""
+
+    def store(self, row: int) -> gym.Env[Any, Any]:
+        """The environment of a row."""
+        raise NotImplementedError
+
+    def _chosen(self, indices: VecEnvIndices) -> list[gym.Env[Any, Any]]:
+        return [self.store(row) for row in self._get_indices(indices)]
+
+    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
+        """An attribute of each row's store."""
+        return [env.get_wrapper_attr(attr_name) for env in self._chosen(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
+        """Set an attribute of each row's store."""
+        for env in self._chosen(indices):
+            setattr(env, attr_name, value)
+
+    def env_method(
+        self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any
+    ) -> list[Any]:
+        """Call a method of each row's store (not ``step`` or ``reset``: use the vector)."""
+        return [getattr(env, method_name)(*args, **kwargs) for env in self._chosen(indices)]
+
+    def env_is_wrapped(self, wrapper_class: Any, indices: VecEnvIndices = None) -> list[bool]:
+        """No store is wrapped."""
+        return [False for _ in self._chosen(indices)]
+
+
+class RetailVecEnv(StoreVecEnv):
     """A :class:`RetailPricingVectorEnv` as a ``VecEnv``, equal to a ``DummyVecEnv`` of singles.
 
     The end of an episode is a time limit: ``done`` with ``TimeLimit.truncated`` True and the
@@ -134,27 +164,9 @@ class RetailVecEnv(VecEnv):
         frames = self.vector.render() if self.render_mode == "rgb_array" else None
         return [None] * self.num_envs if frames is None else list(frames)
 
-    def _chosen(self, indices: VecEnvIndices) -> list[RetailPricingEnv]:
-        return [self.envs[k] for k in self._get_indices(indices)]
-
-    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
-        """An attribute of the single environments."""
-        return [env.get_wrapper_attr(attr_name) for env in self._chosen(indices)]
-
-    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
-        """Set an attribute of the single environments."""
-        for env in self._chosen(indices):
-            setattr(env, attr_name, value)
-
-    def env_method(
-        self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any
-    ) -> list[Any]:
-        """Call a method of the single environments (not ``step`` or ``reset``: use the vector)."""
-        return [getattr(env, method_name)(*args, **kwargs) for env in self._chosen(indices)]
-
-    def env_is_wrapped(self, wrapper_class: Any, indices: VecEnvIndices = None) -> list[bool]:
-        """No single environment is wrapped."""
-        return [False for _ in self._chosen(indices)]
+    def store(self, row: int) -> RetailPricingEnv:
+        """The single environment of a row."""
+        return self.envs[row]
 
 
 def make_sb3_vec_env(

@@ -25,7 +25,9 @@ from retail_gym.envs.coupons import COUPON_LEVELS, RetailCouponEnv
 
 try:
     from stable_baselines3.common.vec_env import VecEnv, VecMonitor
-    from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
+    from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
+
+    from retail_gym.envs.sb3 import StoreVecEnv
 except ImportError as error:  # pragma: no cover (tested in a process without it)
     raise ImportError(
         'retail_gym.envs.sb3_coupons needs stable-baselines3: pip install "retail-gym[agents]"'
@@ -34,7 +36,7 @@ except ImportError as error:  # pragma: no cover (tested in a process without it
 __all__ = ["CustomerVecEnv", "make_customer_vec_env"]
 
 
-class CustomerVecEnv(VecEnv):
+class CustomerVecEnv(StoreVecEnv):
     """The customers of some stores side by side: environment s U + u is customer u of store s.
 
     The end of an episode is a time limit: ``done`` with ``TimeLimit.truncated`` True and the
@@ -105,27 +107,9 @@ class CustomerVecEnv(VecEnv):
     def close(self) -> None:
         """Nothing to release."""
 
-    def _chosen(self, indices: VecEnvIndices) -> list[RetailCouponEnv]:
-        return [self.stores[k // self.customers] for k in self._get_indices(indices)]
-
-    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
-        """An attribute of each customer's store."""
-        return [env.get_wrapper_attr(attr_name) for env in self._chosen(indices)]
-
-    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
-        """Set an attribute of each customer's store."""
-        for env in self._chosen(indices):
-            setattr(env, attr_name, value)
-
-    def env_method(
-        self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any
-    ) -> list[Any]:
-        """Call a method of each customer's store (not ``step`` or ``reset``)."""
-        return [getattr(env, method_name)(*args, **kwargs) for env in self._chosen(indices)]
-
-    def env_is_wrapped(self, wrapper_class: Any, indices: VecEnvIndices = None) -> list[bool]:
-        """No store is wrapped."""
-        return [False for _ in self._chosen(indices)]
+    def store(self, row: int) -> RetailCouponEnv:
+        """The joint environment of a customer."""
+        return self.stores[row // self.customers]
 
 
 def make_customer_vec_env(

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 try:
     from stable_baselines3.common.vec_env import VecEnv, VecMonitor
-    from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
+    from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 except ImportError as error:  # pragma: no cover (tested in a process without it)
     raise ImportError(
         'retail_gym.envs.sb3_parallel needs stable-baselines3: pip install "retail-gym[agents]"'
@@ -34,7 +34,7 @@ from retail_gym.envs.managers import REWARD_MODES, ManagerViews, WithRewardParts
 from retail_gym.envs.observations import SegmentAggregates
 from retail_gym.envs.pricing import RetailPricingEnv
 from retail_gym.envs.rewards import Reward, as_reward, as_segment_reward
-from retail_gym.envs.sb3 import RetailVecEnv
+from retail_gym.envs.sb3 import RetailVecEnv, StoreVecEnv
 from retail_gym.envs.vector import RetailPricingVectorEnv
 from retail_gym.world.store_config import StoreConfig
 from retail_gym.world.world import World
@@ -55,7 +55,7 @@ class Predictor(Protocol):
     def predict(self, observation: Any, *, deterministic: bool) -> tuple[NDArray[Any], Any]: ...
 
 
-class SegmentManagersVecEnv(VecEnv):
+class SegmentManagersVecEnv(StoreVecEnv):
     """N stores of S segment managers as a ``VecEnv`` of N S rows with the same spaces.
 
     Row k S + s is agent ``segment_s`` of store k, equal, step for step, to the
@@ -163,26 +163,9 @@ class SegmentManagersVecEnv(VecEnv):
         """One picture per store under ``rgb_array``, else None for each."""
         return self.stores.get_images()
 
-    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
-        """An attribute of the rows' stores."""
-        return self.stores.get_attr(attr_name, self._of_rows(indices))
-
-    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
-        """Set an attribute of the rows' stores."""
-        self.stores.set_attr(attr_name, value, self._of_rows(indices))
-
-    def env_method(
-        self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any
-    ) -> list[Any]:
-        """Call a method of the rows' stores, once per row."""
-        return self.stores.env_method(method_name, *args, indices=self._of_rows(indices), **kwargs)
-
-    def env_is_wrapped(self, wrapper_class: Any, indices: VecEnvIndices = None) -> list[bool]:
-        """No store is wrapped."""
-        return self.stores.env_is_wrapped(wrapper_class, self._of_rows(indices))
-
-    def _of_rows(self, indices: VecEnvIndices) -> list[int]:
-        return [row // self.segments for row in self._get_indices(indices)]
+    def store(self, row: int) -> RetailPricingEnv:
+        """The store of an agent."""
+        return self.stores.store(row // self.segments)
 
     def _split(self, observation: Floats32) -> Floats32:
         """The managers' views, the reward's parts left out."""
