@@ -151,8 +151,8 @@ class BasketLayer(_Layer):
         taste_loading: j, k: weight of a customer's taste k in category j; one law for all
             factors, or a tuple with one for each (``Listed`` for estimates by category).
         trip_loading: j, k: weight of a trip's factor k in category j, likewise.
-        affinity_sd: of the customer's own liking of a category.
-        affinity_spread: standard deviation of the log of that over categories.
+        affinity_sd: j, standard deviation over customers of their own liking of a category.
+        affinity_spread: standard deviation over categories of what the log of that has besides.
         something: a trip that would buy nothing buys in one category.
     """
 
@@ -165,13 +165,13 @@ class BasketLayer(_Layer):
     factors: int = 0
     taste_loading: PriorLike | tuple[PriorLike, ...] = 0.0
     trip_loading: PriorLike | tuple[PriorLike, ...] = 0.0
-    affinity_sd: float = 0.0
+    affinity_sd: PriorLike = 0.0
     affinity_spread: float = 0.0
     something: bool = False
     ranges: ClassVar = {
         "size_sd": _SD, "visit_correlation": _CORRELATION, "trip_sd": _SD,
         "fill_in_share": _SHARE, "fill_in_spread": _SD, "fill_in_depth": (-20.0, 20.0),
-        "factors": (0, 64), "affinity_sd": _SD, "affinity_spread": _SD,
+        "factors": (0, 64), "affinity_spread": _SD,
     }  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -182,6 +182,8 @@ class BasketLayer(_Layer):
                 raise ValueError(
                     f"BasketLayer.{name} has {len(laws)} laws for {self.factors} factors"
                 )
+        if self.prior("affinity_sd").quantile(1e-9) < 0.0:
+            raise ValueError(f"BasketLayer.affinity_sd must not be negative: {self.affinity_sd!r}")
 
 
 @dataclass(frozen=True)
