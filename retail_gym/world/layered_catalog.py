@@ -19,13 +19,12 @@ from scipy import special
 
 from retail_gym.model.category_choice import category_value
 from retail_gym.world.catalog import Catalog, draw_catalog, draw_vector
-from retail_gym.world.layers import CatalogLayer
 from retail_gym.world.priors import Listed, Prior, Uniform
 from retail_gym.world.store_config import StoreConfig
 
 Floats = NDArray[np.float64]
 
-__all__ = ["appeal_score", "by_category", "draw_store_catalog", "normal_scores"]
+__all__ = ["appeal_score", "by_category", "category_appeal", "draw_store_catalog", "normal_scores"]
 
 
 def normal_scores(values: ArrayLike) -> Floats:
@@ -68,11 +67,19 @@ def by_category(prior: Prior, score: Floats, correlation: float, seed: int, symb
     return prior.quantile(special.ndtr(_correlated(score, correlation, seed, symbol)))
 
 
-def _appeal(layer: CatalogLayer, score: Floats) -> Floats:
-    prior = layer.prior("appeal")
+def category_appeal(config: StoreConfig, seed: int) -> Floats:
+    """Log-odds of each category for the average customer at base prices, shape (J,).
+
+    Args:
+        config: a store with a CatalogLayer.
+        seed: world seed.
+    """
+    assert config.layers is not None
+    assert config.layers.catalog is not None
+    prior, n = config.layers.catalog.prior("appeal"), len(config.category_sizes)
     if isinstance(prior, Listed):
-        return prior.of_items("appeal", score.size)
-    return prior.quantile(special.ndtr(score))
+        return prior.of_items("appeal", n) + config.category_shift
+    return prior.quantile(special.ndtr(appeal_score(config, seed))) + config.category_shift
 
 
 def draw_store_catalog(config: StoreConfig, seed: int) -> Catalog:
@@ -115,7 +122,7 @@ def draw_store_catalog(config: StoreConfig, seed: int) -> Catalog:
         gamma_prod_0 = np.repeat(log_rate, sizes) - median("gamma_prod_1") * utility
     return replace(
         plain,
-        gamma_cate_0=_appeal(layer, appeal) + config.category_shift - plain.gamma_cate_1 * value,
+        gamma_cate_0=category_appeal(config, seed) - plain.gamma_cate_1 * value,
         z=quality,
         alpha_0=price - plain.alpha_1 * quality,
         base_price=price,
