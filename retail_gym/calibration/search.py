@@ -15,22 +15,43 @@ from retail_gym.config import atomic_write, check_finite, check_int, stable_hash
 __all__ = ["Found", "Parameter", "minimise"]
 
 #: First step of the search, in units of a parameter's range.
-STEP: Final = 0.2
+STEP: Final = 0.05
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One number to search for: its range and where to begin."""
+    """One number to search for: its range and where to begin.
+
+    Args:
+        name: of the number.
+        low: least value.
+        high: largest value.
+        start: first value tried.
+        ratio: search on a log scale; the range must be above 0.
+    """
 
     name: str
     low: float
     high: float
     start: float
+    ratio: bool = False
 
     def __post_init__(self) -> None:
-        if not self.low < self.high:
-            raise ValueError(f"parameter {self.name} needs low < high")
+        if not self.low < self.high or (self.ratio and self.low <= 0.0):
+            raise ValueError(f"parameter {self.name} needs low < high, above 0 on a log scale")
         check_finite(f"start of parameter {self.name}", self.start, self.low, self.high)
+
+    def place(self, value: float) -> float:
+        """Where a value lies in the range, from 0 to 1."""
+        if self.ratio:
+            return float(np.log(value / self.low) / np.log(self.high / self.low))
+        return (value - self.low) / (self.high - self.low)
+
+    def value(self, place: float) -> float:
+        """The value at a place from 0 to 1."""
+        if self.ratio:
+            return float(self.low * (self.high / self.low) ** place)
+        return float(self.low + place * (self.high - self.low))
 
 
 @dataclass(frozen=True)
@@ -84,10 +105,8 @@ def minimise(
             name="cmaes",
         ) from None
     trials = check_int("trials", trials, 1)
-    low = np.array([p.low for p in parameters])
-    width = np.array([p.high for p in parameters]) - low
-    start = (np.array([p.start for p in parameters]) - low) / width
-    key = stable_hash([name, [[p.name, p.low, p.high, p.start] for p in parameters], seed, step])
+    start = np.array([p.place(p.start) for p in parameters])
+    key = stable_hash([name, [vars(p) for p in parameters], seed, step])
     known = _read(log, key)
     history: list[float] = []
     best, where = np.inf, start
@@ -98,7 +117,7 @@ def minimise(
         if number < len(known):
             found = known[number]
         else:
-            found = float(loss(_named(parameters, low + width * point)))
+            found = float(loss(_named(parameters, point)))
             found = found if np.isfinite(found) else 1e6
         history.append(found)
         if number >= len(known):
@@ -125,11 +144,11 @@ def minimise(
         search.tell(tried)
     if best >= 1e6:
         raise ValueError(f"no point of the search {name} has a finite loss")
-    return Found(_named(parameters, low + width * where), float(best), tuple(history))
+    return Found(_named(parameters, where), float(best), tuple(history))
 
 
-def _named(parameters: Sequence[Parameter], values: np.ndarray[Any, Any]) -> dict[str, float]:
-    return {p.name: float(v) for p, v in zip(parameters, values, strict=True)}
+def _named(parameters: Sequence[Parameter], places: np.ndarray[Any, Any]) -> dict[str, float]:
+    return {p.name: p.value(float(x)) for p, x in zip(parameters, places, strict=True)}
 
 
 def _read(log: Path | None, key: str) -> list[float]:

@@ -4,9 +4,10 @@ Two matrices of a table are matched by those of the model, their logs by least s
 
 * the lift of two categories in one trip, which tastes, trips and basket sizes all make;
 * the lift of a category in one trip and another in *another trip of the same customer*, which
-  only what lasts makes: tastes, affinities and the customer's basket size.
+  only what lasts makes: tastes and the customer's basket size.
 
-So tastes are told from what a trip is for, and both from large baskets, whose lift is common to
+The share of customers who ever buy a category gives its affinity: the more unlike customers are,
+the fewer of them make the same sales. So tastes are told from what a trip is for, and both from large baskets, whose lift is common to
 all pairs and comes from the other parameters of the basket layer. The moments of the model are
 means of products of probabilities, not of draws, over fresh simulated customers at every step of
 the descent (Adam, gradients in closed form); the last half of the steps is averaged.
@@ -41,6 +42,8 @@ PRIOR_COUNT: Final = 3.0
 HALF_WEIGHT: Final = 50.0
 #: Customers simulated at each step.
 BATCH: Final = 400
+#: Probabilities count as no more than this where their complement is multiplied.
+NEVER: Final = np.float32(1.0 - 1e-6)
 RATE: Final = 0.03
 
 
@@ -50,7 +53,8 @@ class Moments(NamedTuple):
     n_trips: int
     trips_j: Floats  # J: trips with the category
     same_jk: Floats  # J, J: lift within a trip; the diagonal is not used
-    other_jk: Floats  # J, J: lift between trips of one customer, the diagonal included
+    other_jk: Floats  # J, J: lift between trips of one customer; likewise
+    ever_j: Floats  # J: share of customers who ever bought it
 
 
 class Tastes(NamedTuple):
@@ -87,6 +91,7 @@ def _moments(chance: Single, customer: NDArray[np.int64], n_u: Floats) -> Moment
     n, p = chance.shape[0], chance.mean(axis=0, dtype=np.float64)
     floor = np.maximum(p, 0.3 / n)
     pairs = np.outer(floor, floor)
+    never = _never(chance, customer, n_u)
     total = _by_customer(chance, customer, n_u)
     weight = np.where(n_u > 1, 1.0 / np.maximum(n_u - 1.0, 1.0), 0.0).astype(np.float32)
     root_u, root_k = np.sqrt(weight)[:, None], np.sqrt(weight[customer])[:, None]
@@ -96,7 +101,13 @@ def _moments(chance: Single, customer: NDArray[np.int64], n_u: Floats) -> Moment
         p * n,
         (chance.T @ chance) / n / pairs,
         (both.T @ both - own.T @ own) / float(n_u[n_u > 1].sum()) / pairs,
+        1.0 - never.mean(axis=0, dtype=np.float64),
     )
+
+
+def _never(chance: Single, customer: NDArray[np.int64], n_u: Floats) -> Single:
+    """Probability that a customer never buys a category, shape (U, J)."""
+    return np.exp(_by_customer(np.log1p(-np.minimum(chance, NEVER)), customer, n_u))
 
 
 def _by_customer(chance: Single, customer: NDArray[np.int64], n_u: Floats) -> Single:
@@ -187,7 +198,7 @@ def _chance(batch: _Batch, tastes: dict[str, Single]) -> Single:
 
 def _something(chance: Single) -> Single:
     """What a trip that would buy nothing adds to the means, shape (J,)."""
-    kept = np.minimum(chance, 1.0 - 1e-6)
+    kept = np.minimum(chance, NEVER)
     none = np.exp(np.log1p(-kept).sum(axis=1, dtype=np.float64))
     odds = kept / (1.0 - kept)
     share = none / odds.sum(axis=1)
@@ -211,13 +222,13 @@ def _gradient(
     scale = np.maximum(p, 1e-9) / np.maximum(p + extra, 1e-9)  # lifts are by means with it
     shrink = np.outer(scale, scale)
     loss, slope = 0.0, []
-    for target, model, use in (
-        (real.same_jk, found.same_jk * shrink, off),
-        (real.other_jk, found.other_jk * shrink, np.ones_like(off)),
+    for target, model in (
+        (real.same_jk, found.same_jk * shrink),
+        (real.other_jk, found.other_jk * shrink),
     ):
         wanted = np.log((expected * target + PRIOR_COUNT) / (expected + PRIOR_COUNT))
         got = np.log((expected * np.maximum(model, 0.0) + PRIOR_COUNT) / (expected + PRIOR_COUNT))
-        gap = np.where(use, got - wanted, 0.0)
+        gap = np.where(off, got - wanted, 0.0)
         loss += float((weight * gap**2).sum())
         # With respect to the lift, times the lift: the slope in its log.
         slope.append(2.0 * weight * gap * expected * model / (expected * model + PRIOR_COUNT))
@@ -239,15 +250,17 @@ def _gradient(
     down *= chance * (1.0 - chance)
     level = down.sum(axis=0)
     by_u = _by_customer(down, batch.customer, batch.n_u)
-    sd = np.exp(tastes["affinity"])
     # The mean of a category is matched by its appeal, not by the pairs.
     wanted_p = np.clip(floor, 1e-7, 1.0 - 1e-7)
     gap_p = special.logit(np.clip(p + extra, 1e-7, 1.0 - 1e-7)) - special.logit(wanted_p)
+    # More affinity, fewer customers: the gap of penetrations moves it, as that of means appeal.
+    share = np.clip([found.ever_j, real.ever_j], 1e-4, 1.0 - 1e-4)
+    gap_ever = special.logit(share[1]) - special.logit(share[0])
     return loss, {
         "appeal": gap_p.astype(np.float32),
         "taste": by_u.T @ batch.taste - tastes["taste"] * level[:, None],
         "trip": down.T @ batch.trip - tastes["trip"] * level[:, None],
-        "affinity": ((by_u * batch.own).sum(axis=0) - sd * level) * sd,
+        "affinity": gap_ever.astype(np.float32),
     }
 
 
@@ -319,8 +332,8 @@ def fit_tastes(
         loss, gradient = _gradient(batch, now, real, basket.something)
         rate = RATE * min(1.0, 2.0 * (1.0 - (step - 1) / steps))
         for key, slope in gradient.items():
-            if key == "appeal":  # Robbins-Monro on the log-odds themselves
-                now[key] = now[key] - np.clip(10.0 * rate * slope, -0.5, 0.5)
+            if key in ("appeal", "affinity"):  # Robbins-Monro on the gap itself
+                now[key] = now[key] - np.clip(10.0 * rate * slope, -0.3, 0.3)
                 continue
             first[key] += 0.1 * (slope - first[key])
             second[key] += 0.01 * (slope**2 - second[key])

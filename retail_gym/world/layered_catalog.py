@@ -82,6 +82,11 @@ def category_appeal(config: StoreConfig, seed: int) -> Floats:
     return prior.quantile(special.ndtr(appeal_score(config, seed))) + config.category_shift
 
 
+def median_of(prior: Prior) -> float:
+    """The median of a law."""
+    return float(prior.quantile(0.5))
+
+
 def draw_store_catalog(config: StoreConfig, seed: int) -> Catalog:
     """Draw products, categories and store-wide scalars, by the CatalogLayer where there is one."""
     plain = draw_catalog(config, seed)
@@ -97,11 +102,15 @@ def draw_store_catalog(config: StoreConfig, seed: int) -> Catalog:
     of_product = _correlated(score, layer.price_popularity_correlation, seed, "price_product")
     log_price = np.repeat(layer.price_category_sd * of_category, sizes)
     log_price += layer.price_product_sd * of_product
-    log_price += layer.log_price - log_price.mean()  # large categories weigh more
+    level = layer.prior("log_price")
+    if isinstance(level, Listed):
+        log_price += np.repeat(level.of_items("log_price", sizes.size), sizes)
+    else:  # large categories weigh more
+        log_price += median_of(level) - log_price.mean()
     price = np.maximum(np.exp(log_price), config.lowest_price)
 
     def median(symbol: str) -> float:
-        return float(config.prior(symbol).quantile(0.5))
+        return median_of(config.prior(symbol))
 
     beta_w = config.c * median("beta_u") * plain.beta_i
     beta_z = median("beta_z")

@@ -85,7 +85,8 @@ class CatalogLayer(_Layer):
         size_correlation: of the normal scores of appeal and of the number of products.
         popularity_sd: of a product's utility.
         popularity_skew: weight of the squared normal score, relative to the score's.
-        log_price: mean over products of the log base price [log $].
+        log_price: log base price [log $]: the mean over all products, or, ``Listed``, j: that
+            over a category's products.
         price_category_sd: spread of log prices between categories.
         price_product_sd: spread of log prices within a category.
         price_appeal_correlation: of the category's part with its appeal.
@@ -96,7 +97,7 @@ class CatalogLayer(_Layer):
     size_correlation: float = 0.0
     popularity_sd: float = 1.0
     popularity_skew: float = 0.0
-    log_price: float = 1.0
+    log_price: PriorLike = 1.0
     price_category_sd: float = 0.0
     price_product_sd: float = 0.0
     price_appeal_correlation: float = 0.0
@@ -105,7 +106,6 @@ class CatalogLayer(_Layer):
         "size_correlation": _CORRELATION,
         "popularity_sd": _SD,
         "popularity_skew": (-1.0, 1.0),
-        "log_price": (-5.0, 10.0),
         "price_category_sd": _SD,
         "price_product_sd": _SD,
         "price_appeal_correlation": _CORRELATION,
