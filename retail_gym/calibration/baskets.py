@@ -116,7 +116,7 @@ def simulate_baskets(
     columns: list[tuple[NDArray[np.int64], ...]] = []
     for week in range(1, weeks + 1):
         who = np.flatnonzero(visited_ut[:, week - 1])
-        effect = trips(households, episode_key, week, who).category_uj
+        effect = trips(households.world, episode_key, week, who).category_uj
         assert effect is not None
         chance = special.expit((appeal_j + effect + values.rows(beta_u[who], week)))
         key = rng.stream_key(episode_key, week, Stage.CATEGORY, who)

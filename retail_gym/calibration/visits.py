@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from retail_gym.rng import Stage
 from retail_gym.world.layer_draws import DrawnLayers
 from retail_gym.world.noise import customer_words
 from retail_gym.world.trip import drift, visit_effects
+from retail_gym.world.world import World
 
 __all__ = ["Households", "simulate_visits"]
 
@@ -24,6 +26,11 @@ class Households:
 
     n_customers: int
     layers: DrawnLayers
+
+    @property
+    def world(self) -> World:
+        """As the draws of a week take it: of a world they read these two fields alone."""
+        return cast(World, self)
 
 
 def simulate_visits(households: Households, episode_key: int, weeks: int) -> NDArray[np.bool_]:
@@ -37,8 +44,8 @@ def simulate_visits(households: Households, episode_key: int, weeks: int) -> NDA
     visited = np.zeros((households.n_customers, weeks), dtype=bool)
     drift_u = None
     for week in range(1, weeks + 1):
-        drift_u = drift(households, episode_key, week, drift_u)
-        utility_u = visit_effects(households, episode_key, week, drift_u)
+        drift_u = drift(households.world, episode_key, week, drift_u)
+        utility_u = visit_effects(households.world, episode_key, week, drift_u)
         chance_u = (
             opening_probability(utility_u, layer.opening)
             if week == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,26 +13,14 @@ from retail_gym.model.availability import on_shelf
 from retail_gym.model.basket_effects import trip_effect, trip_size
 from retail_gym.model.visit_effects import visit_drift, visit_effect
 from retail_gym.rng import Stage
-from retail_gym.world.layer_draws import DrawnLayers
 from retail_gym.world.noise import customer_words
+
+if TYPE_CHECKING:
+    from retail_gym.world.world import World
 
 Floats = NDArray[np.float64]
 
-__all__ = ["Layered", "Trips", "drift", "offered", "trips", "visit_effects"]
-
-
-class Layered(Protocol):
-    """What the layers need to know of a world; a world is one."""
-
-    @property
-    def n_customers(self) -> int:
-        """U."""
-        ...
-
-    @property
-    def layers(self) -> DrawnLayers | None:
-        """The layers drawn, None for none."""
-        ...
+__all__ = ["Trips", "drift", "offered", "trips", "visit_effects"]
 
 
 class Trips(NamedTuple):
@@ -42,7 +30,7 @@ class Trips(NamedTuple):
     basket_u: Floats  # the customer's and the trip's basket effects, 0 without the layer
 
 
-def drift(world: Layered, seed: int, week: int, previous_u: Floats | None) -> Floats:
+def drift(world: World, seed: int, week: int, previous_u: Floats | None) -> Floats:
     """Drift of everybody's store utility in a week, shape (U,)."""
     assert world.layers is not None
     assert world.layers.config.visit is not None
@@ -52,7 +40,7 @@ def drift(world: Layered, seed: int, week: int, previous_u: Floats | None) -> Fl
     return visit_drift(previous_u, normal, layer.drift_sd, layer.drift_memory)
 
 
-def visit_effects(world: Layered, seed: int, week: int, drift_u: Floats) -> Floats:
+def visit_effects(world: World, seed: int, week: int, drift_u: Floats) -> Floats:
     """What the layer adds to everybody's store utility in a week, shape (U,)."""
     assert world.layers is not None
     assert world.layers.config.visit is not None
@@ -62,7 +50,7 @@ def visit_effects(world: Layered, seed: int, week: int, drift_u: Floats) -> Floa
     return visit_effect(world.layers.visit_u, drift_u, shared)
 
 
-def trips(world: Layered, seed: int, week: int, customers: ArrayLike) -> Trips:
+def trips(world: World, seed: int, week: int, customers: ArrayLike) -> Trips:
     """Effects on the trips of some customers, shape (B,) of numbers, in one week."""
     rows = np.asarray(customers)
     layers = world.layers
@@ -87,7 +75,7 @@ def trips(world: Layered, seed: int, week: int, customers: ArrayLike) -> Trips:
     return Trips(layers.household_uj[rows] + effect, layers.size_u[rows] + size_u)
 
 
-def offered(world: Layered, week: int) -> NDArray[np.bool_] | None:
+def offered(world: World, week: int) -> NDArray[np.bool_] | None:
     """Whether each product is on the shelf this week, shape (I,); None: all always are."""
     layers = world.layers
     if layers is None or layers.config.availability is None:
