@@ -23,8 +23,9 @@ from retail_gym.calibration.target import Summary, Target, summary
 from retail_gym.calibration.visits import Households, simulate_visits
 from retail_gym.data.schema import read_transactions
 from retail_gym.data.table import Transactions
-from retail_gym.evaluation.rollout import simulate
-from retail_gym.policies.everyday import Planned
+from retail_gym.model.price import price
+from retail_gym.promotion import Promotion
+from retail_gym.simulator import Simulator
 from retail_gym.world.layer_draws import draw_layers
 from retail_gym.world.layered_catalog import draw_store_catalog
 from retail_gym.world.layers import Layers
@@ -40,11 +41,17 @@ Measure = Callable[[StoreConfig], Summary]
 
 def simulate_store(config: StoreConfig, seed: int, customers: int, weeks: int) -> Transactions:
     """One run of a store under its own promotions: one seed for the store and its luck."""
+    import polars as pl
+
     world = build_world(config.override(n_customers=customers), seed)
-    run = simulate(world, Planned(world.promotion), weeks, seed, record=True)
-    assert run.transactions is not None
+    store, promotion = Simulator(world, seed), Promotion(world.n_products, seed)
+    lines = []
+    for week in range(1, weeks + 1):
+        discount = promotion.step([world.promotion], week)
+        shelf = price(world.base_price, discount, world.lowest_price)
+        lines.append(store.step(shelf, discount_si=discount).transactions())
     return read_transactions(
-        run.transactions, customers=range(customers), weeks=weeks, name=f"{config.name}, seed {seed}"
+        pl.concat(lines), customers=range(customers), weeks=weeks, name=f"{config.name}, seed {seed}"
     )
 
 
