@@ -217,7 +217,12 @@ def _tastes(
     assert isinstance(appeal, Listed)
     assert isinstance(affinity, Listed)
     begin = Tastes(
-        np.array(appeal.values), taste, _columns(basket.trip_loading), np.array(affinity.values)
+        np.array(appeal.values),
+        taste,
+        _columns(basket.trip_loading),
+        np.array(affinity.values),
+        basket.size_sd,
+        basket.trip_sd,
     )
     found = fit_tastes(
         target.moments,
@@ -232,6 +237,8 @@ def _tastes(
     )
     basket = replace(
         basket,
+        size_sd=found.size_sd,
+        trip_sd=found.trip_sd,
         taste_loading=tuple(listed(column) for column in found.taste_jk.T),
         trip_loading=tuple(listed(column) for column in found.trip_jk.T),
         affinity_sd=listed(found.affinity_j),

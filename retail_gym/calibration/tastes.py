@@ -64,6 +64,8 @@ class Tastes(NamedTuple):
     taste_jk: Floats  # J, K
     trip_jk: Floats  # J, K
     affinity_j: Floats  # standard deviations
+    size_sd: float
+    trip_sd: float
 
 
 def category_moments(table: Transactions, labels: list[object]) -> Moments:
@@ -122,7 +124,9 @@ class _Batch(NamedTuple):
 
     customer: NDArray[np.int64]  # K, sorted
     n_u: Floats
-    common: Single  # K, 1: basket size of customer and trip
+    fill_in: Single  # K: what a fill-in trip takes off
+    size: Single  # K: normal score of the customer's basket size
+    major: Single  # K: of the trip's
     values: Single  # K, J: of prices and shelves
     taste: Single  # U, F
     own: Single  # U, J
@@ -150,18 +154,12 @@ def _batch(
     customer, week_k = np.nonzero(np.stack(came, axis=1))
     n_u = np.bincount(customer, minlength=n).astype(float)
     rho = basket.visit_correlation
-    size_u = basket.size_sd * (
-        rho * often + np.sqrt(1.0 - rho**2) * generator.standard_normal(n)
-    )
+    size_u = rho * often + np.sqrt(1.0 - rho**2) * generator.standard_normal(n)
     fill_in_u = special.expit(
         special.logit(basket.fill_in_share) + basket.fill_in_spread * generator.standard_normal(n)
     )
-    size_k = trip_size(
-        generator.standard_normal(customer.size),
-        generator.random(customer.size),
-        basket.trip_sd,
-        fill_in_u[customer],
-        basket.fill_in_depth,
+    fill_in = trip_size(
+        0.0, generator.random(customer.size), 0.0, fill_in_u[customer], basket.fill_in_depth
     )
     sensitivity_u = beta_u.quantile(generator.random(n))
     worth = np.empty((customer.size, n_categories), dtype=np.float32)
@@ -175,7 +173,9 @@ def _batch(
     return _Batch(
         customer,
         n_u,
-        (size_u[customer] + size_k)[:, None].astype(np.float32),
+        fill_in.astype(np.float32),
+        size_u[customer].astype(np.float32),
+        normal(customer.size),
         worth,
         normal(n, basket.factors),
         normal(n, n_categories),
@@ -192,7 +192,9 @@ def _chance(batch: _Batch, tastes: dict[str, Single]) -> Single:
     )
     logit = lasting[batch.customer] + batch.trip @ trip.T
     logit += batch.values
-    logit += constant + batch.common
+    size_sd, trip_sd = tastes["sizes"]
+    logit += constant
+    logit += (batch.fill_in + size_sd * batch.size + trip_sd * batch.major)[:, None]
     return np.asarray(special.expit(logit))
 
 
@@ -248,7 +250,7 @@ def _gradient(
     down -= per[batch.customer][:, None] * (chance @ (2.0 * other))
     down += (to_p / n).astype(np.float32)
     down *= chance * (1.0 - chance)
-    level = down.sum(axis=0)
+    level, down_k = down.sum(axis=0), down.sum(axis=1)
     by_u = _by_customer(down, batch.customer, batch.n_u)
     # The mean of a category is matched by its appeal, not by the pairs.
     wanted_p = np.clip(floor, 1e-7, 1.0 - 1e-7)
@@ -260,6 +262,7 @@ def _gradient(
         "appeal": gap_p.astype(np.float32),
         "taste": by_u.T @ batch.taste - tastes["taste"] * level[:, None],
         "trip": down.T @ batch.trip - tastes["trip"] * level[:, None],
+        "sizes": np.array([down_k @ batch.size, down_k @ batch.major]),
         "affinity": gap_ever.astype(np.float32),
     }
 
@@ -284,6 +287,7 @@ def _begin(real: Moments, basket: BasketLayer, start: Floats, seed: int) -> dict
         "taste": loading.astype(np.float32),
         "trip": generator.normal(0.0, 0.1, (n_j, k)).astype(np.float32),
         "affinity": np.full(n_j, np.log(0.7), dtype=np.float32),
+        "sizes": np.array([basket.size_sd, basket.trip_sd], dtype=np.float32),
     }
 
 
@@ -299,7 +303,7 @@ def fit_tastes(
     begin: Tastes | None = None,
     tick: Callable[[float], None] = lambda loss: None,
 ) -> Tastes:
-    """Estimate appeal, loadings and affinities of every category.
+    """Estimate appeal, loadings and affinities of every category, and sizes of baskets.
 
     Args:
         real: moments of the real table.
@@ -309,7 +313,8 @@ def fit_tastes(
         values: what prices and shelves add.
         steps: of the descent.
         seed: of the simulated customers.
-        begin: estimates to begin from; default: eigenvectors of the log lifts.
+        begin: estimates to begin from, whose basket sizes are kept; default: eigenvectors of the
+            log lifts.
         tick: called after every step with the loss (of that step's customers).
     """
     if begin is None:
@@ -321,6 +326,7 @@ def fit_tastes(
             "taste": begin.taste_jk.astype(np.float32),
             "trip": begin.trip_jk.astype(np.float32),
             "affinity": np.log(np.maximum(begin.affinity_j, 1e-3)).astype(np.float32),
+            "sizes": np.array([basket.size_sd, basket.trip_sd], dtype=np.float32),
         }
     mean = {key: np.zeros_like(value, dtype=np.float64) for key, value in now.items()}
     first = {key: np.zeros_like(value) for key, value in now.items()}
@@ -330,6 +336,8 @@ def fit_tastes(
         generator = np.random.default_rng([seed, 2, step])
         batch = _batch(generator, visit, basket, beta_u, values, BATCH)
         loss, gradient = _gradient(batch, now, real, basket.something)
+        if begin is not None:
+            del gradient["sizes"]
         rate = RATE * min(1.0, 2.0 * (1.0 - (step - 1) / steps))
         for key, slope in gradient.items():
             if key in ("appeal", "affinity"):  # Robbins-Monro on the gap itself
@@ -341,8 +349,12 @@ def fit_tastes(
             size = np.sqrt(second[key] / (1.0 - 0.99**step)) + 1e-12
             now[key] = now[key] - rate * ahead / size
         now["affinity"] = np.clip(now["affinity"], np.log(0.05), np.log(3.0))
+        now["sizes"] = np.maximum(now["sizes"], 0.0)
         if step > steps - tail:
             for key, value in now.items():
                 mean[key] += value / tail
         tick(loss)
-    return Tastes(mean["appeal"], mean["taste"], mean["trip"], np.exp(mean["affinity"]))
+    size_sd, trip_sd = mean["sizes"].tolist()
+    return Tastes(
+        mean["appeal"], mean["taste"], mean["trip"], np.exp(mean["affinity"]), size_sd, trip_sd
+    )
