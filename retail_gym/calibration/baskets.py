@@ -118,7 +118,7 @@ def simulate_baskets(
         who = np.flatnonzero(visited_ut[:, week - 1])
         effect = trips(households.world, episode_key, week, who).category_uj
         assert effect is not None
-        chance = special.expit((appeal_j + effect + values.rows(beta_u[who], week)))
+        chance = special.expit(appeal_j + effect + values.rows(beta_u[who], week))
         key = rng.stream_key(episode_key, week, Stage.CATEGORY, who)
         word = rng.words(rng.Key(key.k1[:, None], key.k2[:, None]), items)
         bought = rng.uniform(word) < chance

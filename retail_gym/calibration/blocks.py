@@ -51,7 +51,10 @@ def simulate_store(config: StoreConfig, seed: int, customers: int, weeks: int) -
         shelf = price(world.base_price, discount, world.lowest_price)
         lines.append(store.step(shelf, discount_si=discount).transactions())
     return read_transactions(
-        pl.concat(lines), customers=range(customers), weeks=weeks, name=f"{config.name}, seed {seed}"
+        pl.concat(lines),
+        customers=range(customers),
+        weeks=weeks,
+        name=f"{config.name}, seed {seed}",
     )
 
 
@@ -275,7 +278,5 @@ def run_block(
         return distance(gaps(target.summary, measure(put(config, values)), block.keys))
 
     parameters = [parameter(config, path, *limits) for path, limits in ranges.items()]
-    found = minimise(
-        block.name, parameters, loss, trials, seed=seed, log=log, step=step, tick=tick
-    )
+    found = minimise(block.name, parameters, loss, trials, seed=seed, log=log, step=step, tick=tick)
     return put(config, found.values), found

@@ -12,9 +12,11 @@ import numpy as np
 
 from retail_gym.calibration.baskets import category_values
 from retail_gym.calibration.blocks import BLOCKS, FIRST_SEED, run_block, simulate_store
+from retail_gym.calibration.levels import LEVELS, match_levels
+from retail_gym.calibration.moments import category_moments
 from retail_gym.calibration.start import first_guess, listed
 from retail_gym.calibration.target import Target
-from retail_gym.calibration.tastes import Tastes, category_moments, fit_tastes
+from retail_gym.calibration.tastes import Tastes, fit_tastes
 from retail_gym.config import atomic_write, check_choice, check_int, stable_hash, to_plain
 from retail_gym.world.priors import Listed
 from retail_gym.world.storage import config_from_mapping
@@ -36,11 +38,11 @@ class Effort:
     products: int
     prices: int
     tastes: int  # steps
-    polish: int  # rounds
+    rounds: int  # of levels and polish
 
 
-FULL: Final = Effort("full", 741, 2, 120, 100, 50, 90, 120, 120, 4)
-QUICK: Final = Effort("quick", 300, 1, 40, 30, 16, 30, 40, 40, 2)
+FULL: Final = Effort("full", 741, 2, 120, 120, 60, 80, 120, 120, 6)
+QUICK: Final = Effort("quick", 300, 1, 40, 30, 16, 30, 40, 40, 3)
 EFFORTS: Final = {effort.name: effort for effort in (FULL, QUICK)}
 
 
@@ -153,6 +155,20 @@ def _jobs(target: Target, plan: Effort, seed: int) -> list[_Job]:
 
         return _Job(stage, block.title, trials, work)
 
+    def levels(name: str, stage: str, measured_by: str) -> _Job:
+        block = BLOCKS[measured_by]
+
+        def work(
+            config: StoreConfig, log: Path, tick: Callable[[float], None]
+        ) -> tuple[StoreConfig, tuple[float, ...]]:
+            measure = block.measure(config, target, plan.seeds)
+            config, losses = match_levels(
+                LEVELS[name], config, target.summary, measure, block.keys, plan.rounds, tick
+            )
+            return settled(config), losses
+
+        return _Job(stage, f"levels of {block.title}", plan.rounds, work)
+
     def tastes(stage: str, steps: int) -> _Job:
         def work(
             config: StoreConfig, log: Path, tick: Callable[[float], None]
@@ -169,15 +185,17 @@ def _jobs(target: Target, plan: Effort, seed: int) -> list[_Job]:
     return [
         search("visits", "visits", plan.visits, 0.05),
         tastes("tastes", plan.tastes),
-        search("baskets", "baskets", plan.baskets, 0.05),
-        search("products", "products", plan.products, 0.05),
-        search("items", "items", plan.items, 0.05),
+        levels("baskets", "basket-levels", "baskets"),
+        search("baskets", "baskets", plan.baskets, 0.02),
+        levels("store", "store-levels", "products"),
+        search("items", "items", plan.items, 0.03),
+        search("products", "products", plan.products, 0.03),
         tastes("tastes-again", plan.tastes // 2),
-        search("baskets", "baskets-again", plan.baskets // 2, 0.03),
-        search("products", "products-again", plan.products // 2, 0.02),
-        search("items", "items-again", plan.items // 2, 0.02),
+        levels("baskets", "basket-levels-again", "baskets"),
+        search("baskets", "baskets-again", plan.baskets // 2, 0.01),
+        levels("store", "store-levels-again", "products"),
         search("prices", "prices", plan.prices, 0.05),
-        _Job("polish", "polish: how often each category is bought", plan.polish, polish),
+        _Job("polish", "polish: how often each category is bought", plan.rounds, polish),
     ]
 
 
@@ -257,7 +275,7 @@ def _polish(
     losses = []
     real = target.moments
     wanted = (real.trips_j + 0.3) / (real.n_trips + 0.6)
-    for _ in range(plan.polish):
+    for _ in range(plan.rounds):
         tables = [
             simulate_store(config, seed, target.size, target.weeks)
             for seed in range(FIRST_SEED, FIRST_SEED + 2 * plan.seeds)

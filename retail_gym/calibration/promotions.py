@@ -60,8 +60,8 @@ def fit_promotions(table: Transactions) -> PromotionPlan:
         share = facts["discounted_share"]
         stay = 1.0 - 0.3 * (1.0 - share)  # a promotion of some weeks
         enter = share * (1.0 - stay) / max(1.0 - share, 1e-3)
-        laws = [_beta(min(enter, 0.95), VAGUE), _beta(stay, VAGUE)]
-        return PromotionPlan(*laws, _depth(facts["discount_depth"], facts["discount_depth_sd"]))
+        typical = _depth(facts["discount_depth"], facts["discount_depth_sd"])
+        return PromotionPlan(_beta(min(enter, 0.95), VAGUE), _beta(stay, VAGUE), typical)
     counts = moves.group_by("product", maintain_order=True).agg(
         (~pl.col("on")).sum().alias("off"),
         (~pl.col("on") & pl.col("then")).sum().alias("enter"),

@@ -97,7 +97,7 @@ def minimise(
         ModuleNotFoundError: without the optional package cmaes; the message says how to get it.
     """
     try:
-        from cmaes import CMA
+        from cmaes import CMA  # type: ignore[import-untyped]
     except ModuleNotFoundError:
         raise ModuleNotFoundError(
             'the search needs the package cmaes: pip install "cmaes>=0.11" (or retail-gym\'s '

@@ -68,15 +68,17 @@ def _by_category(total_j: Floats, n_j: Floats) -> Floats:
     return np.asarray((total_j + PULL * everywhere) / (n_j + PULL))
 
 
-def first_guess(target: Target, name: str = "calibrated_store", factors: int = FACTORS) -> StoreConfig:
+def first_guess(
+    target: Target, name: str = "calibrated_store", factors: int = FACTORS
+) -> StoreConfig:
     """A store with the table's size, its categories and what moments give; the rest is usual."""
     lines, n_j = target.table.lines, len(target.labels)
     place = {label: j for j, label in enumerate(target.labels)}
     code = np.array([place[label] for label in lines.category_labels])
     moments = target.moments
 
-    base_i = np.bincount(lines.product, weights=np.log(_base_price(target)))
-    base_i /= np.bincount(lines.product)
+    total_i = np.bincount(lines.product, weights=np.log(_base_price(target)))
+    base_i = total_i / np.bincount(lines.product)
     category_i = code[lines.product_category]
     count_j = np.bincount(category_i, minlength=n_j).astype(float)
     total_j = np.bincount(category_i, weights=base_i, minlength=n_j)

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from retail_gym.calibration.tastes import Moments, category_moments
+from retail_gym.calibration.moments import Moments, category_moments
 from retail_gym.data.table import Transactions
 from retail_gym.evaluation.price_response import PriceResponse, price_response
 from retail_gym.evaluation.realism import Empirical, Profile, profile

@@ -1,31 +1,28 @@
 r"""Which categories go together: loadings of tastes and trips, estimated by their moments.
 
-Two matrices of a table are matched by those of the model, their logs by least squares:
+The lifts of a table (:mod:`retail_gym.calibration.moments`), within trips and between trips of
+one customer, are matched by those of the model, their logs by least squares. Lifts between trips
+tell tastes from what a trip is for; large baskets, whose lift is common to all pairs, are told
+from both by the sizes of customers and trips, estimated along with the loadings. How often a
+category is bought gives its appeal, and how many customers ever buy it its affinity: the more
+unlike customers are, the fewer of them make the same sales.
 
-* the lift of two categories in one trip, which tastes, trips and basket sizes all make;
-* the lift of a category in one trip and another in *another trip of the same customer*, which
-  only what lasts makes: tastes and the customer's basket size.
-
-The share of customers who ever buy a category gives its affinity: the more unlike customers are,
-the fewer of them make the same sales. So tastes are told from what a trip is for, and both from large baskets, whose lift is common to
-all pairs and comes from the other parameters of the basket layer. The moments of the model are
-means of products of probabilities, not of draws, over fresh simulated customers at every step of
-the descent (Adam, gradients in closed form); the last half of the steps is averaged.
+The moments of the model are means of products of probabilities, not of draws, over fresh
+simulated customers at every step of the descent (Adam, gradients in closed form); the last half
+of the steps is averaged.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse, special
+from scipy import special
 
 from retail_gym.calibration.baskets import CategoryValues
-from retail_gym.data.table import Transactions
-from retail_gym.evaluation.realism.baskets import trips_of
+from retail_gym.calibration.moments import NEVER, Moments, by_customer, moments_of
 from retail_gym.model.basket_effects import trip_size
 from retail_gym.model.visit_effects import opening_probability, visit_drift
 from retail_gym.world.layers import BasketLayer, VisitLayer
@@ -34,7 +31,7 @@ from retail_gym.world.priors import Prior
 Floats = NDArray[np.float64]
 Single = NDArray[np.float32]
 
-__all__ = ["Moments", "Tastes", "category_moments", "fit_tastes"]
+__all__ = ["Tastes", "fit_tastes"]
 
 #: Counts added to a pair's joint trips, observed and expected, so that rare pairs do not shout.
 PRIOR_COUNT: Final = 3.0
@@ -42,19 +39,7 @@ PRIOR_COUNT: Final = 3.0
 HALF_WEIGHT: Final = 50.0
 #: Customers simulated at each step.
 BATCH: Final = 400
-#: Probabilities count as no more than this where their complement is multiplied.
-NEVER: Final = np.float32(1.0 - 1e-6)
 RATE: Final = 0.03
-
-
-class Moments(NamedTuple):
-    """Categories of a table, and how they go together."""
-
-    n_trips: int
-    trips_j: Floats  # J: trips with the category
-    same_jk: Floats  # J, J: lift within a trip; the diagonal is not used
-    other_jk: Floats  # J, J: lift between trips of one customer; likewise
-    ever_j: Floats  # J: share of customers who ever bought it
 
 
 class Tastes(NamedTuple):
@@ -66,57 +51,6 @@ class Tastes(NamedTuple):
     affinity_j: Floats  # standard deviations
     size_sd: float
     trip_sd: float
-
-
-def category_moments(table: Transactions, labels: list[object]) -> Moments:
-    """Measure a table.
-
-    Args:
-        table: purchases.
-        labels: categories in the order of the store's; those of the table not among them are
-            left out.
-    """
-    baskets = trips_of(table)
-    place = {label: j for j, label in enumerate(labels)}
-    code = np.array([place.get(label, -1) for label in baskets.lines.category_labels])
-    category = code[baskets.entry_category]
-    kept = category >= 0
-    shape = (baskets.n_trips, len(labels))
-    ones = np.ones(int(kept.sum()))
-    contains = sparse.csr_array((ones, (baskets.entry_trip[kept], category[kept])), shape=shape)
-    n_u = np.bincount(baskets.trip_customer, minlength=table.n_customers).astype(float)
-    return _moments(np.asarray(contains.toarray(), np.float32), baskets.trip_customer, n_u)
-
-
-def _moments(chance: Single, customer: NDArray[np.int64], n_u: Floats) -> Moments:
-    """Moments of trips with given probabilities (or 0 and 1), sorted by customer."""
-    n, p = chance.shape[0], chance.mean(axis=0, dtype=np.float64)
-    floor = np.maximum(p, 0.3 / n)
-    pairs = np.outer(floor, floor)
-    never = _never(chance, customer, n_u)
-    total = _by_customer(chance, customer, n_u)
-    weight = np.where(n_u > 1, 1.0 / np.maximum(n_u - 1.0, 1.0), 0.0).astype(np.float32)
-    root_u, root_k = np.sqrt(weight)[:, None], np.sqrt(weight[customer])[:, None]
-    both, own = total * root_u, chance * root_k
-    return Moments(
-        n,
-        p * n,
-        (chance.T @ chance) / n / pairs,
-        (both.T @ both - own.T @ own) / float(n_u[n_u > 1].sum()) / pairs,
-        1.0 - never.mean(axis=0, dtype=np.float64),
-    )
-
-
-def _never(chance: Single, customer: NDArray[np.int64], n_u: Floats) -> Single:
-    """Probability that a customer never buys a category, shape (U, J)."""
-    return np.exp(_by_customer(np.log1p(-np.minimum(chance, NEVER)), customer, n_u))
-
-
-def _by_customer(chance: Single, customer: NDArray[np.int64], n_u: Floats) -> Single:
-    total = np.zeros((n_u.size, chance.shape[1]), dtype=np.float32)
-    starts = np.flatnonzero(np.diff(customer, prepend=-1))
-    total[customer[starts]] = np.add.reduceat(chance, starts, axis=0)
-    return total
 
 
 class _Batch(NamedTuple):
@@ -187,9 +121,7 @@ def _chance(batch: _Batch, tastes: dict[str, Single]) -> Single:
     """Probabilities of the categories on every trip of a batch, shape (K, J)."""
     taste, trip, sd = tastes["taste"], tastes["trip"], np.exp(tastes["affinity"])
     lasting = batch.taste @ taste.T + sd * batch.own
-    constant = tastes["appeal"] - 0.5 * (
-        (taste**2).sum(axis=1) + (trip**2).sum(axis=1) + sd**2
-    )
+    constant = tastes["appeal"] - 0.5 * ((taste**2).sum(axis=1) + (trip**2).sum(axis=1) + sd**2)
     logit = lasting[batch.customer] + batch.trip @ trip.T
     logit += batch.values
     size_sd, trip_sd = tastes["sizes"]
@@ -213,7 +145,7 @@ def _gradient(
     """Loss and its gradient by parameter."""
     chance = _chance(batch, tastes)
     n, n_j = chance.shape
-    found = _moments(chance, batch.customer, batch.n_u)
+    found = moments_of(chance, batch.customer, batch.n_u)
     floor = np.maximum(real.trips_j, 0.3) / real.n_trips
     expected = real.n_trips * np.outer(floor, floor)
     weight = expected / (expected + HALF_WEIGHT)
@@ -242,7 +174,7 @@ def _gradient(
     to_p = -2.0 * sum(s.sum(axis=1) for s in slope) / np.maximum(p, 1e-9)
     pairs_n = float(batch.n_u[batch.n_u > 1].sum())
     same, other = (m.astype(np.float32) for m in mass)
-    total = _by_customer(chance, batch.customer, batch.n_u)
+    total = by_customer(chance, batch.customer, batch.n_u)
     per = np.where(batch.n_u > 1, 1.0 / np.maximum(batch.n_u - 1.0, 1.0), 0.0)
     per = (per / pairs_n).astype(np.float32)
     down = chance @ (same * np.float32(2.0 / n))
@@ -251,7 +183,7 @@ def _gradient(
     down += (to_p / n).astype(np.float32)
     down *= chance * (1.0 - chance)
     level, down_k = down.sum(axis=0), down.sum(axis=1)
-    by_u = _by_customer(down, batch.customer, batch.n_u)
+    by_u = by_customer(down, batch.customer, batch.n_u)
     # The mean of a category is matched by its appeal, not by the pairs.
     wanted_p = np.clip(floor, 1e-7, 1.0 - 1e-7)
     gap_p = special.logit(np.clip(p + extra, 1e-7, 1.0 - 1e-7)) - special.logit(wanted_p)
