@@ -73,11 +73,6 @@ def _odds(key: str) -> Move:
     return move
 
 
-def _spread(real: Summary, now: Summary, value: float) -> float:
-    wanted, found = (s.figures["price_q75"] - s.figures["price_q25"] for s in (real, now))
-    return value * _factor(wanted / found)
-
-
 @dataclass(frozen=True)
 class Level:
     """A number, its range, and how it follows its figure."""
@@ -101,8 +96,7 @@ LEVELS: Final = {
         Level("layers.quantity.log_rate", -8.0, 3.0, _log_mean("qty", 1.0)),
         Level("promotion.a01.mean", 0.01, 0.9, _odds("discounted_share")),
         Level("promotion.depth.mean", 0.01, 0.8, _times("discount_depth")),
-        Level("c", -10.0, -0.1, _times("price_coefficient")),
-        Level("beta_i.sd", 0.02, 1.5, _spread),
+        Level("c", -40.0, -0.1, _times("price_coefficient")),
     ),
 }
 

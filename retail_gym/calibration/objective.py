@@ -46,9 +46,15 @@ SCALES: Final[dict[str, float]] = {
     "price_q75": 0.15,
 }
 
+#: Scales by which a figure is off that cannot be computed.
+MISSING: Final = 10.0
+
 
 def gaps(real: Summary, simulated: Summary, keys: Sequence[str]) -> dict[str, float]:
-    """Gaps by key, 0 is perfect; a figure that the real side does not have is left out."""
+    """Gaps by key, 0 is perfect; a figure that the real side does not have is left out.
+
+    One that only the simulated side lacks counts as far off.
+    """
     found: dict[str, float] = {}
     for key in keys:
         if key == "lift_w1":
@@ -57,10 +63,11 @@ def gaps(real: Summary, simulated: Summary, keys: Sequence[str]) -> dict[str, fl
         elif key in real.distributions:
             found[key] = 1.0 - ks_complement(real.distributions[key], simulated.distributions[key])
         elif np.isfinite(real.figures[key]):
-            found[key] = abs(real.figures[key] - simulated.figures[key])
+            gap = abs(real.figures[key] - simulated.figures[key])
+            found[key] = gap if np.isfinite(gap) else MISSING * SCALES[key]
     return found
 
 
 def distance(gap: Mapping[str, float]) -> float:
-    """Root mean square of gaps in units of their scales; nan where one cannot be computed."""
+    """Root mean square of gaps in units of their scales."""
     return float(np.sqrt(np.mean([(value / SCALES[key]) ** 2 for key, value in gap.items()])))

@@ -41,7 +41,7 @@ class Effort:
     rounds: int  # of levels and polish
 
 
-FULL: Final = Effort("full", 741, 2, 120, 120, 60, 80, 120, 120, 6)
+FULL: Final = Effort("full", 741, 2, 100, 120, 30, 45, 120, 120, 5)
 QUICK: Final = Effort("quick", 300, 1, 40, 30, 16, 30, 40, 40, 3)
 EFFORTS: Final = {effort.name: effort for effort in (FULL, QUICK)}
 
@@ -188,8 +188,8 @@ def _jobs(target: Target, plan: Effort, seed: int) -> list[_Job]:
         levels("baskets", "basket-levels", "baskets"),
         search("baskets", "baskets", plan.baskets, 0.02),
         levels("store", "store-levels", "products"),
-        search("items", "items", plan.items, 0.03),
-        search("products", "products", plan.products, 0.03),
+        search("items", "items", plan.items, 0.01),
+        search("products", "products", plan.products, 0.015),
         tastes("tastes-again", plan.tastes // 2),
         levels("baskets", "basket-levels-again", "baskets"),
         search("baskets", "baskets-again", plan.baskets // 2, 0.01),

@@ -142,9 +142,10 @@ def first_guess(
         theta=0.0,
         marketing="discount",
         marketing_scale=float(sum(target.sizes)),
-        c=-2.0,
+        # Nearly exponential over products, mean c beta_u beta_i -1.75: responses differ widely.
+        c=-7.7,
         beta_u=TruncatedNormal(-1.0, 0.3, -math.inf, 0.0),
-        beta_i=TruncatedNormal(-1.0, 0.35, -math.inf, 0.0),
+        beta_i=TruncatedNormal(4.0, 1.0, -math.inf, 0.0),
         gamma_cate_1=0.2,
         gamma_prod_1=0.15,
         promotion=fit_promotions(target.table),
