@@ -31,6 +31,7 @@ from retail_gym.kernels.announcement import announce
 from retail_gym.kernels.base import Memory, Purchases, Request
 from retail_gym.kernels.crew import Crew
 from retail_gym.kernels.fleet import Episode, Promoted, promote
+from retail_gym.kernels.households import household_week
 from retail_gym.kernels.memory import Board, FastMemory, Week, join_boards, make_board
 from retail_gym.kernels.packed import Packed, pack
 from retail_gym.kernels.shelf import Laws
@@ -74,13 +75,19 @@ class NumbaKernel:
         #: categories and visits taken again in double precision.
         self.counts = np.zeros(5, dtype=np.int64)
 
+    def supports(self, world: World) -> bool:
+        """Every store."""
+        return True
+
     def is_lazy(self, world: World) -> bool:
         """Whether a week of this store goes the lazy way."""
         return self._lazy and pack(world).lazy
 
     def together(self, world: World) -> Hashable | None:
         """What environments whose weeks of promotions go together have in common; None: do not."""
-        return (self.name, self._scale) if self.is_lazy(world) else None
+        if _has_layers(world) or not self.is_lazy(world):
+            return None
+        return self.name, self._scale
 
     def promote(
         self,
@@ -97,6 +104,9 @@ class NumbaKernel:
 
     def weeks(self, world: World, requests: Sequence[Request]) -> list[tuple[Memory, Purchases]]:
         """One week in each episode; see :class:`retail_gym.kernels.base.Kernel`."""
+        if _has_layers(world):
+            each = (world, self._scale, self._share, self.counts)
+            return [household_week(each[0], request, *each[1:]) for request in requests]
         if len({_groups(request) for request in requests}) > 1:
             return [self.weeks(world, [request])[0] for request in requests]
         packed, lazy = pack(world), self.is_lazy(world)
@@ -318,6 +328,10 @@ class _Scratch:
     def __init__(self, capacity: int) -> None:
         self.lines = np.empty((4, capacity), dtype=np.int64)
         self.rates = np.empty((2, capacity))
+
+
+def _has_layers(world: World) -> bool:
+    return world.layers is not None and world.layers.config.change_decisions
 
 
 def _groups(request: Request) -> tuple[int, int]:
