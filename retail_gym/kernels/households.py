@@ -8,26 +8,25 @@ are computed along with a trip only where next week's visits need them (gamma_st
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retail_gym import rng
 from retail_gym.kernels.base import Memory, Purchases, Request
-from retail_gym.kernels.baskets import Lines, Room, Trips, baskets
-from retail_gym.kernels.layer_passes import Bounds, Layered, value_bounds, week_bounds
-from retail_gym.kernels.layered import empty_places, layer_memory
+from retail_gym.kernels.baskets import STAGES, Lines, Room, Trips, baskets
+from retail_gym.kernels.habits import Habits
+from retail_gym.kernels.layer_pack import layers_of, shelf_of_week
+from retail_gym.kernels.layered import Remembered, empty_places, layer_memory
 from retail_gym.kernels.memory import Board, FastMemory, Week, make_board
 from retail_gym.kernels.packed import Packed, pack
-from retail_gym.kernels.shelf import terms
-from retail_gym.kernels.single import LOG2E
 from retail_gym.model.store_visit import store_utility, visit_probability, visit_propensity
 from retail_gym.model.visit_effects import opening_probability
 from retail_gym.rng import Stage
 from retail_gym.world.noise import customer_words
-from retail_gym.world.trip import drift, offered, trip_draws, visit_effects
+from retail_gym.world.trip import drift, trip_draws, visit_effects
 from retail_gym.world.world import World
 
 Floats = NDArray[np.float64]
@@ -35,96 +34,19 @@ Ints = NDArray[np.int64]
 Places = NDArray[np.int16]
 Share = Callable[[Callable[[int, int], Any], int], list[Any]]
 
-__all__ = ["FastLayerMemory", "household_week", "pack_layers"]
+__all__ = ["FastLayerMemory", "household_week"]
 
 
 class FastLayerMemory(FastMemory):
     """A :class:`FastMemory` of a store with layers."""
 
-    drift: Floats | None  # U: drift of the store utility, with a VisitLayer
-    recent: Places | None  # U, J, H: products bought last (place in the category), HabitLayer
+    drift: Floats | None = None  # U: drift of the store utility, with a VisitLayer
+    habits: Habits | None = None  # products bought last, with a HabitLayer
 
-
-class PackedLayers(NamedTuple):
-    """The layers in the form the passes read, and the price terms at base prices."""
-
-    layered: Layered
-    largest: int  # products of the largest category
-    stored: bool  # whether coefficients are
-
-
-_packed: WeakKeyDictionary[World, PackedLayers] = WeakKeyDictionary()
-
-
-def pack_layers(world: World) -> PackedLayers:
-    """The packed form of a world's layers, made once."""
-    found = _packed.get(world)
-    if found is None:
-        found = _packed[world] = _pack(world)
-    return found
-
-
-def _pack(world: World) -> PackedLayers:
-    assert world.layers is not None
-    drawn, config, packed = world.layers, world.layers.config, pack(world)
-    n, loading = world.n_categories, drawn.trip_loading_jk
-    if loading is None:
-        loading = np.zeros((n, 0))
-    household = drawn.household_uj
-    if household is None:
-        household = np.zeros((1, n), dtype=np.float32)
-        household.flags.writeable = False
-    half = 0.5 * (loading**2).sum(axis=1)
-    fixed = LOG2E * (world.gamma_cate_0 - half)
-    largest, stored = int(world.category_sizes.max()), packed.single.heads.size == 0
-    value = _largest_values(world, packed, largest, stored)
-    size_u = np.abs(value).max(axis=1) + LOG2E * np.abs(household).max(axis=1)
-    none = np.zeros(0)
-    none.flags.writeable = False
-    layered = Layered(
-        something=config.basket is not None and config.basket.something,
-        gamma_0=world.gamma_cate_0,
-        gamma_1=world.gamma_cate_1,
-        household=household,
-        loading=np.ascontiguousarray(loading),
-        half=half,
-        further_j=none if drawn.further_j is None else drawn.further_j,
-        further_size=1.0 if config.assortment is None else config.assortment.size,
-        quantity_u=none if drawn.quantity_u is None else drawn.quantity_u,
-        quantity_size=1.0 if config.quantity is None else config.quantity.size,
-        repeat=0.0 if config.habit is None else config.habit.repeat,
-        fixed=fixed.astype(np.float32),
-        slope=world.gamma_cate_1.astype(np.float32),
-        steepest=float(np.abs(world.gamma_cate_1).max()),
-        value=value,
-        loading_kj=np.ascontiguousarray((LOG2E * loading.T).astype(np.float32)),
-        loading_k=(LOG2E * np.abs(loading).max(axis=0, initial=0.0)).astype(np.float32),
-        size_u=(size_u + np.abs(fixed).max()).astype(np.float32),
-    )
-    return PackedLayers(layered, largest, stored)
-
-
-def _largest_values(world: World, packed: Packed, largest: int, stored: bool) -> NDArray[np.float32]:
-    """gamma_1 times the largest value of each category at base prices (log2 units), (U, J)."""
-    price = np.empty(world.n_products, dtype=np.float32)
-    price_size = terms(world.beta_i, world.log_base_price, price)
-    out = np.empty((world.n_customers, world.n_categories), dtype=np.float32)
-    value_bounds(
-        packed.single,
-        price,
-        tuple(np.float32(0.0) for _ in packed.feature_coefficients),
-        np.zeros(packed.noise_coefficients.size, dtype=np.float32),
-        float(price_size),
-        float(LOG2E * packed.double.noise.max()),
-        float(np.abs(packed.double.feature).max()),
-        world.gamma_cate_1,
-        0,
-        world.n_customers,
-        None if stored else np.empty((2, largest), dtype=np.float32),
-        np.empty(largest, dtype=np.float32),
-        out,
-    )
-    return out
+    @property
+    def recent(self) -> Places | None:
+        """Products bought last, newest first, by place in the category, shape (U, J, H)."""
+        return None if self.habits is None else self.habits.places()
 
 
 def household_week(
@@ -147,15 +69,14 @@ def household_week(
     past = layer_memory(memory) if request.week > 1 else None
     visits = _visits(world, request, None if past is None else past.drift)
     counts[4] += visits.again
-    habit, recent = world.layers.config.habit, None
-    if habit is not None:
-        known = None if past is None else past.recent
-        recent = empty_places(world, habit) if known is None else known.copy()
     board = make_board(world, packed, [offer])
-    customers = np.flatnonzero(visits.visited)
-    lines, value, error = _trips(
-        world, packed, board, request, customers, recent, scale, share, counts
-    )
+    customers, habits = np.flatnonzero(visits.visited), _habits(world, memory, past)
+    with nullcontext() if habits is None else habits.lend() as lent:
+        recent = np.zeros((0, 0, 0), dtype=np.int16) if lent is None else lent.array
+        lines, value, error = _trips(
+            world, packed, board, request, customers, recent, scale, share, counts
+        )
+        after = None if lent is None else lent.after(lines, world.category_start)
     weeks = memory.past if isinstance(memory, FastMemory) and request.week > 1 else ()
     visits.visited.flags.writeable = False
     now = Week(
@@ -169,8 +90,20 @@ def household_week(
         error,
         visits.error,
     )
-    kept.drift, kept.recent = visits.drift, recent
+    kept.drift, kept.habits = visits.drift, after
     return kept, lines
+
+
+def _habits(world: World, memory: Memory, past: Remembered | None) -> Habits | None:
+    """What customers remember of products."""
+    assert world.layers is not None
+    layer = world.layers.config.habit
+    if layer is None:
+        return None
+    if past is not None and isinstance(memory, FastLayerMemory) and memory.habits is not None:
+        return memory.habits
+    places = None if past is None else past.recent
+    return Habits(empty_places(world, layer) if places is None else places.copy())
 
 
 class _Visits(NamedTuple):
@@ -238,57 +171,48 @@ def _trips(
     board: Board,
     request: Request,
     customers: Ints,
-    recent: Places | None,
+    recent: Places,
     scale: float,
     share: Share,
     counts: Ints,
 ) -> tuple[Purchases, Floats | None, Floats]:
     """Decisions of those in the store; their store values, where needed, and bounds on them."""
-    own, n, key, week = pack_layers(world), customers.size, request.episode_key, request.week
-    layered = own.layered
-    draws, assortment = trip_draws(world, key, week, customers), world.layers.config.assortment  # type: ignore[union-attr]
+    assert world.layers is not None
+    layered, n, key, week = layers_of(world), customers.size, request.episode_key, request.week
+    draws, assortment = trip_draws(world, key, week, customers), world.layers.config.assortment
     weight = 0.0 if assortment is None else assortment.basket_weight
     trips = Trips(customers, draws.size_u, draws.factor_uk, np.exp(weight * draws.basket_u))
-    shelf = offered(world, week)
-    shelf = np.zeros(0, dtype=bool) if shelf is None or shelf.all() else shelf
-    groups = board.cap.shape[1]
-    bounds = Bounds(*(np.empty((groups, world.n_categories), dtype=np.float32) for _ in range(3)))
-    week_bounds(
-        world.beta_i, board.log_price[0], world.log_base_price, board.cap[0], packed.single,
-        layered, bounds,
-    )  # fmt: skip
-    price_size = float(max(np.abs(bounds.high).max(), np.abs(bounds.low).max()))
-    places = np.zeros((0, 0, 0), dtype=np.int16) if recent is None else recent
+    single, shop, bounds = shelf_of_week(world, board, week)
     wanted = world.gamma_store_1 != 0.0
     value_c, error_c = np.zeros((2, n if wanted else 0))
     each = np.minimum(world.category_sizes, 64 if layered.further_j.size else 1)
     capacity = int(each.sum()) + 64 * 1024
 
+    heads = np.array([rng.stream_head(key, week, stage) for stage in STAGES], dtype=np.uint64)
+
     def work(first: int, last: int) -> tuple[Ints, list[Ints]]:
         counted, parts = np.zeros(5, dtype=np.int64), []
-        room = _room(world, own)
+        room = _room(world, single.heads.size == 0)
         out = Lines(
             np.empty((4, capacity), dtype=np.int64), np.empty((2, capacity)), value_c, error_c
         )
         while first < last:
             first, found = baskets(
-                packed.single,
+                single,
                 packed.double,
                 packed.feature_coefficients,
                 board,
                 layered,
                 bounds,
-                shelf,
+                shop,
                 packed.category_hash,
-                np.uint64(key),
-                np.int64(week),
+                heads,
                 trips,
                 first,
                 last,
                 scale,
-                price_size,
                 room,
-                places,
+                recent,
                 out,
                 counted,
             )
@@ -312,12 +236,12 @@ def _trips(
     return lines, value, error
 
 
-def _room(world: World, own: PackedLayers) -> Room:
-    n = world.n_categories
+def _room(world: World, stored: bool) -> Room:
+    n, largest = world.n_categories, int(world.category_sizes.max())
     return Room(
-        np.empty(own.largest, dtype=np.float32),
-        None if own.stored else np.empty((2, own.largest), dtype=np.float32),
-        np.empty(own.largest),
+        np.empty(largest, dtype=np.float32),
+        None if stored else np.empty((2, largest), dtype=np.float32),
+        np.empty(largest),
         np.empty(n, dtype=np.uint32),
         np.empty(n, dtype=np.float32),
         np.empty(n, dtype=np.int64),

@@ -3,11 +3,13 @@ r"""Compiled pieces of a trip in a store with layers: draws, masked rows, bounds
 Nothing is decided here; :mod:`retail_gym.kernels.baskets` does that. A category can be bought
 only where its draw U is below the logistic function of
 
-.. math:: \gamma_0 + \min(V_{uj} + \gamma_1 w_u d_j,\; \gamma_1 (cap + \log n_j)) + h_{uj}
+.. math:: \gamma_0 + \min(V_j + \gamma_1 w_u d_j,\; \gamma_1 (cap + \log n_j)) + h_{uj}
           + b_{ut} + \mu_j \cdot g_{ut} - \tfrac12 |\mu_j|^2
 
-with V the largest category value at base prices that noise and features allow (times gamma_1),
-made once a store, and w d the most that this week's prices can add to a utility.
+where V_j is gamma_1 times the largest category value that noise and features allow. Where only
+the sensitivity to prices w differs between customers, V is a convex function of it, tabulated
+every week at a few points, the chords between them being bounds too (then d is 0). Else it is
+each customer's at base prices, made once, and w d the most that this week's prices add.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from retail_gym.kernels.passes import (
     exponentials,
     exponentials_above,
     guard_band,
+    row_number,
     sum_of,
     utilities,
 )
@@ -43,7 +46,7 @@ __all__ = [
     "row_of",
     "utilities64",
     "value_bounds",
-    "week_bounds",
+    "week_rises",
 ]
 
 u32, u64, i64, f32, f64, uintp, i32 = (
@@ -72,22 +75,27 @@ class Layered(NamedTuple):
     quantity_u: Floats  # U: factor of the rate; empty: Poisson quantities
     quantity_size: float
     repeat: float
+    start: NDArray[np.int64]  # J: first product
+    size: NDArray[np.int64]  # J: products
     # Of the bounds, in log2 units
     fixed: Floats32  # J: gamma_0 less half
     slope: Floats32  # J: gamma_1
     steepest: float  # largest absolute gamma_1
-    value: Floats32  # U, J: gamma_1 times the largest value at base prices
     loading_kj: Floats32  # K, J
     loading_k: Floats32  # K: largest absolute loading
-    size_u: Floats32  # U: bound on what is lasting of the sum
+    size_u: Floats32  # U or 1: largest lasting effect
 
 
 class Bounds(NamedTuple):
-    """What this week's prices can add, per group of customers and category."""
+    """Bounds on category values in one week, times gamma_1 (log2 units)."""
 
+    value: Floats32  # G or 1, M, J: at M sensitivities to prices; or 1, U, J: at base prices
+    lowest: float  # sensitivity: of the first of M ...
+    step: float  # ... and between them; 0: of each customer
     high: Floats32  # G, J: largest beta_i (log P - log base price)
     low: Floats32  # G, J: least
-    most: Floats32  # G, J: gamma_1 times the value of a category at the cap (log2 units)
+    most: Floats32  # G, J: the value of a category at the cap
+    size: float  # largest absolute value, and change of a price term
 
 
 @njit(inline="always")
@@ -154,15 +162,16 @@ def row_of(single, u, k1, k2, price_i, x, g, a, b, drawn, capped, shelf, row):
 
 
 @njit(nogil=True, cache=True, _nrt=False)
-def utilities64(single, double, u, k1, k2, log_price_i, cap, a, b, shelf, out):
+def utilities64(single, double, u, k1, k2, log_price_i, cap, a, b, shelf, product, out):
     """Utilities of a category in double precision, into out; its value CV."""
     peak = -np.inf
-    for i in range(a, b):
-        mu = element64(double, u, i, k1, k2, single.item_hash[i], log_price_i[i])
+    for k in range(a, b):
+        i = product[k]
+        mu = element64(double, u, i, k1, k2, single.item_hash[k], log_price_i[i])
         mu = min(mu, cap)
-        if shelf.size and not shelf[i]:
+        if shelf.size and not shelf[k]:
             mu = -np.inf
-        out[i - a] = mu
+        out[k - a] = mu
         peak = max(peak, mu)
     total = 0.0
     for k in range(b - a):
@@ -191,11 +200,15 @@ def choose_exactly(utility_k, n, uniform):
 
 
 @njit(fastmath=FAST, nogil=True, cache=True)
-def _bounds(household, value, high, low, most, weight, layered, size, factor_k, slack, word_j, x):
+def _bounds(
+    household, below, above, part, high, low, most, weight, layered, size, factor_k, slack, word_j,
+    x,
+):  # fmt: skip
     n = x.size
     for j in range(n):
         rise = max(f32(weight * high[j]), f32(weight * low[j]))
-        bound = min(f32(value[j] + f32(layered.slope[j] * rise)), most[j])
+        value = f32(below[j] + f32(part * f32(above[j] - below[j])))
+        bound = min(f32(value + f32(layered.slope[j] * rise)), most[j])
         x[j] = f32(f32(bound + layered.fixed[j]) + f32(size + f32(_LOG2E * household[j])))
     for k in range(factor_k.size):
         factor, loading = f32(factor_k[k]), layered.loading_kj[k]
@@ -210,23 +223,21 @@ def _bounds(household, value, high, low, most, weight, layered, size, factor_k, 
 
 @njit(nogil=True, cache=True, _nrt=False)
 def open_categories(
-    single, layered, bounds, u, group, category_hash, c1, c2, size, factor_k, price_size, word_j, x,
-    open_j,
+    single, layered, bounds, u, group, category_hash, c1, c2, size, factor_k, word_j, x, open_j,
 ):  # fmt: skip
     """Categories that their draw can still buy.
 
     Args:
         single: the store.
         layered: its layers.
-        bounds: of this week's prices.
+        bounds: of this week's category values.
         u: the customer.
         group: whose prices they see.
         category_hash: hashes of category numbers.
-        c1: low key half of the category draws; ``c2`` the high one.
+        c1: low key half of the category draws.
         c2: high key half.
         size: the trip's size b.
         factor_k: the trip's factors g.
-        price_size: largest absolute change of a price term.
         word_j: receives the category draws, uint32 (J,).
         x: scratch, float32 (J,).
         open_j: receives category numbers.
@@ -236,15 +247,22 @@ def open_categories(
     """
     weight = single.price_weight[u]
     # Some roundings of each term of a sum of K + 6, and of the conversions.
-    whole = layered.size_u[u] + LOG2E * abs(size) + layered.steepest * abs(weight) * price_size
+    whole = f64(layered.size_u[row_number(layered.size_u, u)]) + LOG2E * abs(size)
+    whole += bounds.size * (1.0 + layered.steepest * abs(weight))
     for k in range(factor_k.size):
         whole += abs(factor_k[k]) * layered.loading_k[k]
     slack = f32(1e-5 + 1.2e-7 * (factor_k.size + 12) * whole)
     category_words(category_hash, c1, c2, word_j)
-    own = min(u, layered.household.shape[0] - 1)
+    table, m, part = row_number(bounds.value, group), i64(u), f32(0.0)
+    if bounds.step > 0.0:
+        place = (weight - bounds.lowest) / bounds.step
+        m = max(i64(0), min(i64(place), bounds.value.shape[1] - 2))
+        part = f32(min(1.0, max(0.0, place - m)))
+    own, next_m = row_number(layered.household, u), m + i64(bounds.step > 0.0)
     _bounds(
-        layered.household[own], layered.value[u], bounds.high[group], bounds.low[group],
-        bounds.most[group], weight, layered, f32(LOG2E * size), factor_k, slack, word_j, x,
+        layered.household[own], bounds.value[table, m], bounds.value[table, next_m], part,
+        bounds.high[group], bounds.low[group], bounds.most[group], weight, layered,
+        f32(LOG2E * size), factor_k, slack, word_j, x,
     )  # fmt: skip
     some = 0
     for j in range(x.size):
@@ -255,57 +273,58 @@ def open_categories(
 
 @njit(nogil=True, cache=True, _nrt=False)
 def value_bounds(
-    single, price_i, x, g, price_size, noise, feature, gamma_1, first, last, drawn, row, out,
+    single, weight_m, price_i, x, g, price_size, noise, feature, gamma_1, drawn, row, out,
 ):  # fmt: skip
-    """gamma_1 times the largest value of each category at base prices (log2 units).
+    """gamma_1 times the largest value of each category (log2 units).
 
     Args:
         single: the store.
-        price_i: price terms at base prices.
-        x: coefficients of a feature that is 0, and ``g`` of a noise that is.
-        g: likewise.
+        weight_m: sensitivities to prices (log2 units), shape (M,): of all customers, or where
+            there is one row of coefficients any.
+        price_i: price terms.
+        x: coefficients of a feature that is 0.
+        g: coefficients of a noise that is 0.
         price_size: largest absolute price term.
         noise: the largest noise (log2 units).
         feature: the largest absolute feature.
         gamma_1: weight of category values; where it is negative there is no bound.
-        first: customers from here ...
-        last: ... to before here.
         drawn: scratch for coefficients that are not stored; else None.
         row: scratch, float32 of the largest category.
-        out: receives the bounds, float32 (U, J).
+        out: receives the bounds, float32 (M, J).
     """
-    for u in range(first, last):
+    for m in range(weight_m.size):
         for j in range(gamma_1.size):
             if gamma_1[j] < 0.0:
-                out[u, j] = f32(NEVER)
+                out[m, j] = f32(NEVER)
                 continue
             a, b = single.start[j], single.stop[j]
-            size = utilities(single, u, u32(0), u32(1), price_i, x, g, a, b, drawn, row)
             if drawn is None:
-                size = single.size_uj[u, j]
+                own, size = (
+                    row_number(single.base, m),
+                    single.size_uj[row_number(single.size_uj, m), j],
+                )
                 for k in range(b - a):
-                    row[k] += f32(feature * abs(single.sigma[u, a + k]))
+                    constant = single.base[own, a + k] + f32(
+                        feature * abs(single.sigma[own, a + k])
+                    )
+                    row[k] = f32(constant + f32(weight_m[m] * price_i[a + k]))
             else:
+                size = utilities(single, m, u32(0), u32(1), price_i, x, g, a, b, drawn, row)
                 for k in range(b - a):
                     row[k] += f32(feature * abs(drawn[1, k]))
             peak = f64(exponentials_above(row, i64(0), b - a))
-            guard = guard_band(size + abs(single.price_weight[u]) * price_size, 1.0)
-            value = peak + LOG2E * (math.log(f64(sum_of(row, 0, b - a))) + guard) + noise
-            out[u, j] = f32(gamma_1[j] * value)
+            guard = guard_band(size + abs(weight_m[m]) * price_size, 1.0)
+            value = peak + LOG2E * (math.log(f64(sum_of(row, i64(0), b - a))) + guard) + noise
+            out[m, j] = f32(gamma_1[j] * value)
 
 
 @njit(nogil=True, cache=True)
-def week_bounds(beta_i, log_price_gi, log_base, cap_g, single, layered, bounds):
-    """Fill ``bounds`` for a week's prices and caps."""
-    for g in range(cap_g.size):
-        for j in range(layered.gamma_1.size):
-            high, low = -np.inf, np.inf
-            for i in range(single.start[j], single.stop[j]):
+def week_rises(beta_i, log_price_gi, log_base, layered, high, low):
+    """Largest and least change of a price term since base prices, by group and category."""
+    for g in range(log_price_gi.shape[0]):
+        for j in range(layered.size.size):
+            most, least = -np.inf, np.inf
+            for i in range(layered.start[j], layered.start[j] + layered.size[j]):
                 rise = beta_i[i] * (log_price_gi[g, i] - log_base[i])
-                high, low = max(high, rise), min(low, rise)
-            bounds.high[g, j], bounds.low[g, j] = f32(high), f32(low)
-            most = NEVER
-            if layered.gamma_1[j] >= 0.0 and not math.isinf(cap_g[g]):
-                value = cap_g[g] + math.log(f64(single.stop[j] - single.start[j]))
-                most = min(NEVER, LOG2E * layered.gamma_1[j] * value)
-            bounds.most[g, j] = f32(most)
+                most, least = max(most, rise), min(least, rise)
+            high[g, j], low[g, j] = f32(most), f32(least)

@@ -9,32 +9,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import gymnasium as gym
 import numpy as np
 import pytest
 
 import retail_gym
-from retail_gym import rng
-from retail_gym.counts import negative_binomial_quantile
-from retail_gym.kernels import households, layer_passes, make_kernel
-from retail_gym.kernels.households import pack_layers
 from retail_gym.kernels.numba_cpu import NumbaKernel
-from retail_gym.kernels.packed import pack
 from retail_gym.kernels.reference import ReferenceKernel
-from retail_gym.model.category_choice import category_value
 from retail_gym.simulator import Simulator
 from retail_gym.world.layers import (
     AssortmentLayer,
     AvailabilityLayer,
     BasketLayer,
-    CatalogLayer,
     HabitLayer,
     Layers,
     QuantityLayer,
     VisitLayer,
 )
-from retail_gym.world.noise import noise_words, utility
-from retail_gym.world.presets.complete_journey import config as complete_journey
 from retail_gym.world.priors import Laplace, LogitBeta, Normal, Uniform
 
 FIELDS = ("customer", "category", "product", "quantity")
