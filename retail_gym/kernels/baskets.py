@@ -19,40 +19,37 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from retail_gym.kernels.layer_passes import (
-    choose_exactly,
-    item_hash,
-    negative_binomial,
-    open_categories,
-    row_of,
-    utilities64,
+from retail_gym.kernels.categories import (
+    FAINT,
+    Customer,
+    draw_of,
+    is_bought,
+    one_category,
+    sum64,
+    sum_row,
+    values_of,
 )
+from retail_gym.kernels.layer_passes import choose_exactly, negative_binomial, open_categories
 from retail_gym.kernels.passes import (
     INSIDE,
-    as_uniform,
     choose,
     coefficient,
     element64,
-    guard_band,
     key_halves,
-    logistic,
     poisson,
-    row_number,
     sum_of,
     with_value,
 )
-from retail_gym.kernels.single import words
 from retail_gym.rng import Stage
 from retail_gym.world.layers import MOST_LINES
 
-__all__ = ["STAGES", "Lines", "Room", "Shop", "Trips", "baskets"]
+__all__ = ["STAGES", "Lines", "Trips", "baskets"]
 
 u32, u64, i64, f32, f64 = np.uint32, np.uint64, np.int64, np.float32, np.float64
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-_LN2: Final = math.log(2.0)
-#: The stages of a trip by number: what their heads are kept under.
+#: The at of a trip by number: what their heads are kept under.
 STAGES: Final = (
     Stage.NOISE, Stage.CATEGORY, Stage.PRODUCT, Stage.QUANTITY, Stage.SOMETHING, Stage.FURTHER,
     Stage.FURTHER_PRODUCT, Stage.FURTHER_QUANTITY, Stage.HABIT,
@@ -60,8 +57,6 @@ STAGES: Final = (
 _NOISE, _CATEGORY, _PRODUCT, _QUANTITY, _SOMETHING, _FURTHER, _NEXT, _NEXT_QUANTITY, _HABIT = range(
     len(STAGES)
 )
-#: Below this a sum of exponentials has lost its digits (e is at least 2**-126).
-_FAINT: Final = 1e-26
 _MOST: Final = i64(MOST_LINES)
 
 
@@ -74,15 +69,6 @@ class Trips(NamedTuple):
     further: Floats  # C: factor of the mean number of further products
 
 
-class Shop(NamedTuple):
-    """The shelf of a week: the products that are offered, or all of them and which are."""
-
-    product: Ints  # I': product numbers
-    position: Ints  # I: where among them a product is; -1: not offered
-    price: NDArray[np.float32]  # G, I': price terms
-    offered: NDArray[np.bool_]  # I' = I: whether each product is; empty: all of I' are
-
-
 class Lines(NamedTuple):
     """What trips leave behind."""
 
@@ -90,26 +76,6 @@ class Lines(NamedTuple):
     rates: Floats  # 2, capacity: rate and draw of quantities that are left open (quantity 0)
     store_value: Floats  # C; empty: not wanted
     error: Floats  # C: bounds on its error
-
-
-class Room(NamedTuple):
-    """Memory of one thread."""
-
-    row: NDArray[np.float32]  # products of the largest category
-    drawn: NDArray[np.float32] | None  # 2, the same; None where coefficients are stored
-    exact: Floats  # products of the largest category
-    words: NDArray[np.uint32]  # J
-    bounds: NDArray[np.float32]  # J
-    open_j: Ints  # J
-    value_j: Floats  # J
-
-
-@njit(inline="always")
-def _draw(heads, stage, u, item):
-    """Uniform draw of an item, from the stage's head of the week."""
-    k1, k2 = key_halves(heads[stage], u)
-    word, _ = words(item_hash(item), k1, k2)
-    return as_uniform(word)
 
 
 @njit(nogil=True, cache=True, _nrt=False)
@@ -172,11 +138,11 @@ def _trip(
     c1, c2 = key_halves(heads[_CATEGORY], u)
     common = abs(single.price_weight[u]) * board.size[0, group]
     common += 6.0 * abs(cap) if capped else 0.0
-    stages = (
+    at = Customer(
         single, double, x, g, u, k1, k2, price_i, log_price_i, cap, capped, common, shop, scale,
     )  # fmt: skip
     if out.store_value.size:
-        guard = _values(stages, room, counts)
+        guard = values_of(at, room, counts)
         top, above = -np.inf, 0.0
         for j in range(category_hash.size):
             top, above = with_value(top, above, room.value_j[j])
@@ -191,127 +157,37 @@ def _trip(
         if not instead:
             j = room.open_j[o]
         elif n == begun and layered.something:
-            draw = _draw(heads, _SOMETHING, u, i64(0))
-            j = _one_category(stages, layered, size_c, factor_k, draw, room, counts)
+            draw = draw_of(heads, _SOMETHING, u, i64(0))
+            j = one_category(at, layered, size_c, factor_k, draw, room, counts)
         else:
             break
         o, wanted = o + 1, not instead
-        value, total, guard = _sum(stages, j, room, counts)
+        value, total, guard = sum_row(at, j, room, counts)
         bought = instead
         if not instead:
-            bought, total, guard = _bought(
-                stages, layered, j, value, total, guard, size_c, factor_k, room, counts
+            bought, total, guard = is_bought(
+                at, layered, j, value, total, guard, size_c, factor_k, room, counts
             )
         if bought:
             n = _products(
-                stages, layered, j, total, guard, trips.further[c], heads, room, recent,
+                at, layered, j, total, guard, trips.further[c], heads, room, recent,
                 out.lines, n, counts,
             )  # fmt: skip
-    _quantities(stages, layered, heads, out, begun, n)
+    _quantities(at, layered, heads, out, begun, n)
     return n
 
 
 @njit(**INSIDE)
-def _sum(stages, j, room, counts):
-    """Value of a category, the sum of its row and the guard; sum 0: only exact is known."""
-    (
-        single, double, x, g, u, k1, k2, price_i, log_price_i, cap, capped, common, shop, scale,
-    ) = stages  # fmt: skip
-    a, b = single.start[j], single.stop[j]
-    peak, size = row_of(
-        single, u, k1, k2, price_i, x, g, a, b, room.drawn, capped, shop.offered, room.row
-    )
-    if room.drawn is None:
-        size = single.size_uj[u, j]
-    total = f64(sum_of(room.row, i64(0), b - a))
-    counts[2] += 1
-    if total < _FAINT:
-        return _sum64(stages, j, room, counts), 0.0, 0.0
-    peak64 = cap if capped else f64(peak) * _LN2
-    return peak64 + math.log(total), total, guard_band(common + size, scale)
-
-
-@njit(nogil=True, cache=True, _nrt=False)
-def _sum64(stages, j, room, counts):
-    """Value of a category in double precision; its utilities are then in ``room.exact``."""
-    (
-        single, double, x, g, u, k1, k2, price_i, log_price_i, cap, capped, common, shop, scale,
-    ) = stages  # fmt: skip
-    counts[3] += 1
-    a, b = single.start[j], single.stop[j]
-    return utilities64(
-        single, double, u, k1, k2, log_price_i, cap, a, b, shop.offered, shop.product, room.exact
-    )
-
-
-@njit(nogil=True, cache=True, _nrt=False)
-def _values(stages, room, counts):
-    """Values of all categories, into ``room.value_j``; returns a bound on their error."""
-    most = 0.0
-    for j in range(room.value_j.size):
-        room.value_j[j], _, guard = _sum(stages, j, room, counts)
-        most = max(most, guard)
-    return most
-
-
-@njit(**INSIDE)
-def _logit(layered, u, j, value, size, factor_k):
-    """Log-odds of a category, in the oracle's order of operations."""
-    effect = 0.0
-    for k in range(factor_k.size):
-        effect += factor_k[k] * layered.loading[j, k]
-    own = row_number(layered.household, u)
-    effect = f64(layered.household[own, j]) + (size + (effect - layered.half[j]))
-    return layered.gamma_0[j] + effect + layered.gamma_1[j] * value
-
-
-@njit(**INSIDE)
-def _bought(stages, layered, j, value, total, guard, size, factor_k, room, counts):
-    """Whether an open category is bought, the sum of its row and the guard (0, 0: exact)."""
-    u = stages[4]
-    uniform = as_uniform(room.words[j])
-    p = logistic(_logit(layered, u, j, value, size, factor_k))
-    near = p * (1.0 - p) * abs(layered.gamma_1[j]) * guard * 1.01
-    if guard > 0.0 and p - near <= uniform < p + near:
-        value, total, guard = _sum64(stages, j, room, counts), 0.0, 0.0
-        p = logistic(_logit(layered, u, j, value, size, factor_k))
-    return uniform < p, total, guard
-
-
-@njit(nogil=True, cache=True, _nrt=False)
-def _one_category(stages, layered, size, factor_k, uniform, room, counts):
-    """The category of a trip that would buy nothing (``basket_effects.one_category``)."""
-    u, odds, n = stages[4], room.value_j, room.value_j.size
-    guard, steepest, total = _values(stages, room, counts), 0.0, 0.0
-    for j in range(n):
-        odds[j] = math.exp(_logit(layered, u, j, odds[j], size, factor_k))
-        total += odds[j]
-        steepest = max(steepest, abs(layered.gamma_1[j]))
-    # Odds are off by gamma_1 times the guard, and by the roundings of p / (1 - p).
-    near = 2.0 * math.expm1(steepest * guard * 1.01) + 1e-9
-    j = choose(odds, n, total, uniform, near)
-    if j >= 0:
-        return j
-    total = 0.0
-    for j in range(n):
-        value = _sum64(stages, j, room, counts)
-        p = logistic(_logit(layered, u, j, value, size, factor_k))
-        odds[j] = p / max(1.0 - p, 1e-300)
-        total += odds[j]
-    return choose(odds, n, total, uniform, 0.0)
-
-
-@njit(**INSIDE)
 def _products(
-    stages, layered, j, total, guard, further, heads, room, recent, lines, n, counts,
+    at, layered, j, total, guard, further, heads, room, recent, lines, n, counts,
 ):  # fmt: skip
     """Lines of a purchased category; its row is in ``room.row``, or ``room.exact`` (total 0)."""
-    single, u, shop = stages[0], stages[4], stages[12]
+    single, u, shop = at.single, at.u, at.shop
     a, start = single.start[j], layered.start[j]
     size, known, wanted, begun = single.stop[j] - a, total == 0.0, i64(1), n
     if layered.further_j.size:
         more = negative_binomial(
-            _draw(heads, _FURTHER, u, j), layered.further_j[j] * further, layered.further_size
+            draw_of(heads, _FURTHER, u, j), layered.further_j[j] * further, layered.further_size
         )
         wanted = min(1 + more, min(layered.size[j], _MOST))
     remembered, held = i64(0), recent.shape[2]
@@ -320,7 +196,7 @@ def _products(
     for k in range(wanted):
         place = i64(-1)  # among what is offered of the category
         if remembered:
-            again = _draw(heads, _HABIT, u, _MOST * j + k)
+            again = draw_of(heads, _HABIT, u, _MOST * j + k)
             if again < layered.repeat:
                 h = min(i64(again / layered.repeat * remembered), remembered - 1)
                 past = start + recent[u, j, h]
@@ -330,17 +206,17 @@ def _products(
                         place = i64(-1)
         if place < 0:
             if k == 0:
-                draw = _draw(heads, _PRODUCT, u, j)
+                draw = draw_of(heads, _PRODUCT, u, j)
             else:
-                draw = _draw(heads, _NEXT, u, _MOST * j + k)
+                draw = draw_of(heads, _NEXT, u, _MOST * j + k)
             if not known:
                 total = f64(sum_of(room.row, i64(0), size))
                 if total == 0.0:  # everything on the shelf is in the basket
                     break
-                if total > _FAINT:
+                if total > FAINT:
                     place = choose(room.row[:size], size, total, draw, guard)
                 if place < 0:
-                    _sum64(stages, j, room, counts)
+                    sum64(at, j, room, counts)
                     for line in range(begun, n):
                         room.exact[shop.position[lines[2, line]] - a] = -np.inf
                     known = True
@@ -355,25 +231,23 @@ def _products(
 
 
 @njit(**INSIDE)
-def _quantities(stages, layered, heads, out, begun, n):
+def _quantities(at, layered, heads, out, begun, n):
     """Quantities of lines begun..n: one element each, in double precision."""
-    single, double, u, k1, k2, log_price_i, cap, shop = (
-        stages[0], stages[1], stages[4], stages[5], stages[6], stages[8], stages[9], stages[12],
-    )  # fmt: skip
+    single, double, u, k1, k2 = at.single, at.double, at.u, at.k1, at.k2
     k = i64(0)
     for line in range(begun, n):
         j, i = out.lines[1, line], out.lines[2, line]
         k = k + 1 if line > begun and out.lines[1, line - 1] == j else i64(0)
-        hashed = single.item_hash[shop.position[i]]
-        mu = element64(double, u, i, k1, k2, hashed, log_price_i[i])
+        hashed = single.item_hash[at.shop.position[i]]
+        mu = element64(double, u, i, k1, k2, hashed, at.log_price_i[i])
         weight = f64(
             coefficient(double.gamma_prod_1, double.heads, double.tables, i64(2), u, i, hashed)
         )
-        rate = math.exp(double.gamma_prod_0[i] + weight * min(mu, cap))
+        rate = math.exp(double.gamma_prod_0[i] + weight * min(mu, at.cap))
         if k == 0:
-            draw = _draw(heads, _QUANTITY, u, j)
+            draw = draw_of(heads, _QUANTITY, u, j)
         else:
-            draw = _draw(heads, _NEXT_QUANTITY, u, _MOST * j + k)
+            draw = draw_of(heads, _NEXT_QUANTITY, u, _MOST * j + k)
         out.lines[3, line] = 0
         if layered.quantity_u.size:
             mean = rate * layered.quantity_u[u]

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from retail_gym import rng
 from retail_gym.kernels.base import Memory, Purchases, Request
-from retail_gym.kernels.baskets import STAGES, Lines, Room, Trips, baskets
+from retail_gym.kernels.baskets import STAGES, Lines, Trips, baskets
+from retail_gym.kernels.categories import Room
 from retail_gym.kernels.habits import Habits
 from retail_gym.kernels.layer_pack import layers_of, shelf_of_week
 from retail_gym.kernels.layered import Remembered, empty_places, layer_memory

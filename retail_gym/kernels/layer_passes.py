@@ -43,6 +43,7 @@ __all__ = [
     "item_hash",
     "negative_binomial",
     "open_categories",
+    "remember",
     "row_of",
     "utilities64",
     "value_bounds",
@@ -328,3 +329,16 @@ def week_rises(beta_i, log_price_gi, log_base, layered, high, low):
                 rise = beta_i[i] * (log_price_gi[g, i] - log_base[i])
                 most, least = max(most, rise), min(least, rise)
             high[g, j], low[g, j] = f32(most), f32(least)
+
+
+@njit(nogil=True, cache=True)
+def remember(places, begin, customer, category, product, start):
+    """``habit.remember`` of some purchases: those of a customer and category from ``begin`` on."""
+    held = places.shape[2]
+    for b in range(begin.size):
+        end = begin[b + 1] if b + 1 < begin.size else product.size
+        u, j = customer[b], category[b]
+        for h in range(held - 1, -1, -1):  # the newest first
+            before = h - (end - begin[b])
+            place = places[u, j, before] if before >= 0 else product[end - 1 - h] - start[j]
+            places[u, j, h] = place

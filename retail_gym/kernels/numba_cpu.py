@@ -81,13 +81,11 @@ class NumbaKernel:
 
     def is_lazy(self, world: World) -> bool:
         """Whether a week of this store goes the lazy way."""
-        return self._lazy and pack(world).lazy
+        return self._lazy and pack(world).lazy and not _has_layers(world)
 
     def together(self, world: World) -> Hashable | None:
         """What environments whose weeks of promotions go together have in common; None: do not."""
-        if _has_layers(world) or not self.is_lazy(world):
-            return None
-        return self.name, self._scale
+        return (self.name, self._scale) if self.is_lazy(world) else None
 
     def promote(
         self,
@@ -105,8 +103,8 @@ class NumbaKernel:
     def weeks(self, world: World, requests: Sequence[Request]) -> list[tuple[Memory, Purchases]]:
         """One week in each episode; see :class:`retail_gym.kernels.base.Kernel`."""
         if _has_layers(world):
-            each = (world, self._scale, self._share, self.counts)
-            return [household_week(each[0], request, *each[1:]) for request in requests]
+            how = self._scale, self._share, self.counts
+            return [household_week(world, request, *how) for request in requests]
         if len({_groups(request) for request in requests}) > 1:
             return [self.weeks(world, [request])[0] for request in requests]
         packed, lazy = pack(world), self.is_lazy(world)

@@ -141,7 +141,7 @@ def test_decisions_are_those_of_the_reference(case):
     assert (sold > 150) == (case != "nothing is")
     if world.layers.config.assortment is not None and case != "nothing is":
         assert several > 20
-    plain, wide = (walker.kernel.counts for walker in walkers[1:])
+    plain = walkers[1].kernel.counts
     if sold and world.gamma_store_1 == 0.0:
         assert plain[3] < 0.2 * plain[2] + 30  # the guard is narrow
     assert np.array_equal(walkers[0].memory.store_value > 0, walkers[1].memory.store_value > 0)
