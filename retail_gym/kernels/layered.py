@@ -35,7 +35,14 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Places = NDArray[np.int16]
 
-__all__ = ["LayerMemory", "Remembered", "empty_places", "layer_memory", "layered_week"]
+__all__ = [
+    "LayerMemory",
+    "Remembered",
+    "empty_places",
+    "has_layers",
+    "layer_memory",
+    "layered_week",
+]
 
 #: In a customer's memory of products: none yet.
 NONE: Final = -1
@@ -65,6 +72,11 @@ class LayerMemory(PlainMemory):
 
     drift: Floats | None  # U: drift of the store utility, with a VisitLayer
     recent: Places | None  # U, J, H: products bought last (place in the category), HabitLayer
+
+
+def has_layers(world: World) -> bool:
+    """Whether weeks of a store go beyond the paper's."""
+    return world.layers is not None and world.layers.config.change_decisions
 
 
 def layer_memory(memory: Memory) -> Remembered:

@@ -32,6 +32,7 @@ from retail_gym.kernels.base import Memory, Purchases, Request
 from retail_gym.kernels.crew import Crew
 from retail_gym.kernels.fleet import Episode, Promoted, promote
 from retail_gym.kernels.households import household_week
+from retail_gym.kernels.layered import has_layers
 from retail_gym.kernels.memory import Board, FastMemory, Week, join_boards, make_board
 from retail_gym.kernels.packed import Packed, pack
 from retail_gym.kernels.shelf import Laws
@@ -81,7 +82,7 @@ class NumbaKernel:
 
     def is_lazy(self, world: World) -> bool:
         """Whether a week of this store goes the lazy way."""
-        return self._lazy and pack(world).lazy and not _has_layers(world)
+        return self._lazy and pack(world).lazy and not has_layers(world)
 
     def together(self, world: World) -> Hashable | None:
         """What environments whose weeks of promotions go together have in common; None: do not."""
@@ -102,7 +103,7 @@ class NumbaKernel:
 
     def weeks(self, world: World, requests: Sequence[Request]) -> list[tuple[Memory, Purchases]]:
         """One week in each episode; see :class:`retail_gym.kernels.base.Kernel`."""
-        if _has_layers(world):
+        if has_layers(world):
             how = self._scale, self._share, self.counts
             return [household_week(world, request, *how) for request in requests]
         if len({_groups(request) for request in requests}) > 1:
@@ -326,10 +327,6 @@ class _Scratch:
     def __init__(self, capacity: int) -> None:
         self.lines = np.empty((4, capacity), dtype=np.int64)
         self.rates = np.empty((2, capacity))
-
-
-def _has_layers(world: World) -> bool:
-    return world.layers is not None and world.layers.config.change_decisions
 
 
 def _groups(request: Request) -> tuple[int, int]:
