@@ -217,15 +217,15 @@ def test_stores_with_layers_at_random(seed):
 
 @pytest.mark.parametrize("alike", [True, False])
 def test_no_category_value_is_above_its_bound(alike):
-    settings = {"beta_x": 0.0, "beta_z": 1.0, "gamma_prod_1": 0.2} if alike else {}
-    world = store(eps=Gumbel(0.2, 0.4), **settings)
+    settings = {"beta_z": 1.0, "gamma_prod_1": 0.2} if alike else {}
+    world = store(eps=Gumbel(0.2, 0.02), beta_x=0.0, **settings)
     simulator = Simulator(world, 9)
     generator = np.random.default_rng(3)
     closest = np.inf
     for week in range(1, 13):
         off = np.where(generator.random(world.n_products) < 0.5, 0.7, -0.2 * (week % 3 == 0))
         price = (1 - off) * world.base_price
-        offer = simulator.request(price[None], np.log(price)[None], np.array([np.inf]), off[None], None).offer  # fmt: skip  # noqa: E501
+        offer = simulator.request(price[None], np.log(price)[None], np.array([np.inf]), off[None], None).offer  # fmt: skip
         board = make_board(world, pack(world), [offer])
         shelf = shelf_of_week(world, board, week)
         assert (shelf.bounds.step > 0) == alike
@@ -235,10 +235,10 @@ def test_no_category_value_is_above_its_bound(alike):
         mu = np.where(offered(world, week), mu, -np.inf)
         value = np.log2(np.e) * world.gamma_cate_1 * category_value(mu, world.category_sizes)
         for u in everybody:
-            gap = bounds_of(world, shelf, u) - value[u]
+            gap = (bounds_of(world, shelf, u) - value[u]) / world.gamma_cate_1
             assert (gap > 0).all()
             closest = min(closest, gap.min())
-    assert closest < 0.8 * 1.45 * float(world.gamma_cate_1.max())  # and not for nothing
+    assert closest < 0.5  # log2 units: no more than the noise can do, where nothing else does
 
 
 def bounds_of(world, shelf, u):
@@ -272,11 +272,12 @@ def test_negative_binomial_counts_are_the_oracle_s():
     for size in (1e-3, 0.1, 0.8, 3.0, 1e3, 1e6):
         mean = np.exp(generator.normal(0.0, 3.0, n))
         expected = negative_binomial_quantile(uniform, mean, size)
-        ours = [layer_passes.negative_binomial(u, m, size) for u, m in zip(uniform, mean, strict=True)]  # fmt: skip  # noqa: E501
+        ours = [layer_passes.negative_binomial(u, m, size) for u, m in zip(uniform, mean, strict=True)]  # fmt: skip
         assert np.array_equal(ours, expected), size
     for mean in (0.0, np.inf, 1e300):
-        expected = negative_binomial_quantile(uniform[:9], np.full(9, mean), 0.5)
-        assert [layer_passes.negative_binomial(u, mean, 0.5) for u in uniform[:9]] == expected.tolist()  # fmt: skip  # noqa: E501
+        with np.errstate(invalid="ignore", over="ignore"):
+            expected = negative_binomial_quantile(uniform[:9], np.full(9, mean), 0.5)
+        assert [layer_passes.negative_binomial(u, mean, 0.5) for u in uniform[:9]] == expected.tolist()  # fmt: skip
 
 
 def test_item_hashes_are_the_generator_s():
