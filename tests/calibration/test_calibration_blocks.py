@@ -212,7 +212,9 @@ def test_catalogue_sizes_by_hand():
 
 
 def test_small_and_foreign_tables_are_refused(table):
-    with pytest.raises(ValueError, match=r"too small to calibrate a store: it has 30 customers of 50"):
+    with pytest.raises(
+        ValueError, match=r"too small to calibrate a store: it has 30 customers of 50"
+    ):
         Target.of(table.select(np.arange(30)))
     with pytest.raises(ValueError, match="customers to compare must be 50 to 120"):
         Target.of(table, 500)

@@ -35,7 +35,9 @@ def test_a_list_moves_as_a_whole(planted):
 
 
 def test_a_wrong_path_is_named(planted):
-    with pytest.raises(ValueError, match=r"no number at layers\.visit\.drift: nothing called drift"):
+    with pytest.raises(
+        ValueError, match=r"no number at layers\.visit\.drift: nothing called drift"
+    ):
         put(planted, {"layers.visit.drift": 1.0})
     with pytest.raises(ValueError, match=r"layers\.visit is no number"):
         get(planted, "layers.visit")
