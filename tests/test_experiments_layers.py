@@ -8,13 +8,15 @@ import sys
 import pytest
 
 from experiments import household_layers
-from retail_gym.world.presets.complete_journey import config
+from retail_gym.world.presets.complete_journey import config, some_categories
 
 
 @pytest.fixture
 def small(monkeypatch):
     """A few large categories, where prices move often enough for the regression."""
-    store = config().override(category_sizes=(12, 9, 7, 4), category_shift=2.5)
+    whole = config()
+    few = [j for j, size in enumerate(whole.category_sizes) if 4 <= size <= 12][:4]
+    store = some_categories(whole, few).override(category_shift=SHIFT)
     monkeypatch.setattr(household_layers, "config", lambda: store)
     return store
 

@@ -185,6 +185,7 @@ BLOCKS: Final = {
                 _BASKET + "fill_in_share": Range(0.02, 0.9),
                 _BASKET + "fill_in_spread": Range(0.0, 2.0),
                 _BASKET + "fill_in_depth": Range(0.0, 3.0),
+                _BASKET + "affinity_sd": Range(0.05, 3.0),
             },
             (
                 "cat_prob", "ncat", "lift", "lift_w1", "penetration", "icc", "sd_b", "sd_w",
@@ -196,10 +197,8 @@ BLOCKS: Final = {
             "items",
             "items: further products and quantities",
             {
-                "layers.assortment.log_rate": Range(-5.0, 1.0),
                 "layers.assortment.size": Range(0.05, 5.0, True),
                 "layers.assortment.basket_weight": Range(0.0, 1.0),
-                "layers.quantity.log_rate": Range(-5.0, 1.5),
                 "layers.quantity.size": Range(0.05, 5.0, True),
                 "layers.quantity.customer_sd": Range(0.0, 1.5),
             },
@@ -208,20 +207,23 @@ BLOCKS: Final = {
         ),
         Block(
             "products",
-            "products and prices: popularity, habit, shelves, promotions, response",
+            "products: popularity, habit, shelves",
             {
                 _CATALOG + "popularity_sd": Range(0.3, 4.0),
                 _CATALOG + "popularity_skew": Range(-0.3, 0.3),
                 "layers.habit.repeat": Range(0.0, 0.95),
                 "layers.availability.seasonal": Range(0.0, 0.95),
-                "c": Range(-40.0, -0.2),
-                "beta_i.mean": Range(-2.0, 8.0),
-                "promotion.a01.mean": Range(0.02, 0.8, True),
-                "promotion.depth.mean": Range(0.03, 0.7),
             },
+            ("prod_prob", "prodweek", "catsize", "repeat"),
+            _store,
+        ),
+        Block(
+            "response",
+            "response: promotions and what they do",
+            {},  # levels alone: each of its numbers has a figure of its own
             (
-                "prod_prob", "prodweek", "catsize", "repeat", "discounted_share", "discount_depth",
-                "price_coefficient", "price_q25", "price_q50", "price_q75",
+                "discounted_share", "discount_depth", "price_coefficient", "price_q25",
+                "price_q50", "price_q75", "repeat", "ppc", "qty",
             ),
             _store,
         ),
@@ -270,9 +272,7 @@ def run_block(
         The store at the best point, and the search.
     """
     measure = block.measure(config, target, seeds)
-    ranges = dict(block.ranges)
-    if config.promotion.depth is None:  # a store without promotions
-        ranges = {path: r for path, r in ranges.items() if not path.startswith("promotion")}
+    ranges = block.ranges
 
     def loss(values: Mapping[str, float]) -> float:
         return distance(gaps(target.summary, measure(put(config, values)), block.keys))

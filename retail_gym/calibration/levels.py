@@ -62,6 +62,31 @@ def _log_above_one(key: str) -> Move:
     return move
 
 
+def _against(key: str, slope: float) -> Move:
+    """The figure falls by 1 / slope where the number grows by 1."""
+    return lambda real, now, value: value + _shift(slope * (now.figures[key] - real.figures[key]))
+
+
+def _log_quantile(key: str) -> Move:
+    """The number is the log of the distribution's median, up to a constant."""
+
+    def move(real: Summary, now: Summary, value: float) -> float:
+        wanted, found = (s.distributions[key].quantile(0.5) for s in (real, now))
+        return value + _shift(float(np.log(wanted / found)))
+
+    return move
+
+
+def _log_spread(key: str) -> Move:
+    """The spread of the distribution's log is proportional to the number."""
+
+    def width(side: Summary) -> float:
+        found = side.distributions[key]
+        return float(np.log(found.quantile(0.9) / found.quantile(0.1)))
+
+    return lambda real, now, value: value * _factor(width(real) / width(now))
+
+
 def _odds(key: str) -> Move:
     """A share whose odds are proportional to those of the number."""
 
@@ -89,6 +114,11 @@ LEVELS: Final = {
         Level("layers.basket.size_sd", 0.01, 1.5, _times("sd_b")),
         Level("layers.basket.trip_sd", 0.01, 1.5, _times("sd_w")),
         Level("layers.basket.visit_correlation", -0.9, 0.99, _plus("corr_rate_basket")),
+        Level("layers.basket.affinity_sd", 0.05, 3.0, _against("pen_ratio", 6.0)),
+    ),
+    "prices": (
+        Level("layers.catalog.log_price", -5.0, 10.0, _log_quantile("price")),
+        Level("layers.catalog.price_product_sd", 0.02, 2.0, _log_spread("price")),
     ),
     "store": (
         Level("layers.habit.repeat", 0.0, 0.95, _plus("repeat")),

@@ -41,7 +41,7 @@ class Effort:
     rounds: int  # of levels and polish
 
 
-FULL: Final = Effort("full", 741, 2, 100, 120, 30, 45, 120, 120, 5)
+FULL: Final = Effort("full", 741, 2, 100, 120, 40, 45, 150, 120, 5)
 QUICK: Final = Effort("quick", 300, 1, 40, 30, 16, 30, 40, 40, 3)
 EFFORTS: Final = {effort.name: effort for effort in (FULL, QUICK)}
 
@@ -187,14 +187,15 @@ def _jobs(target: Target, plan: Effort, seed: int) -> list[_Job]:
         tastes("tastes", plan.tastes),
         levels("baskets", "basket-levels", "baskets"),
         search("baskets", "baskets", plan.baskets, 0.02),
-        levels("store", "store-levels", "products"),
-        search("items", "items", plan.items, 0.01),
-        search("products", "products", plan.products, 0.015),
+        levels("store", "store-levels", "response"),
+        search("items", "items", plan.items, 0.04),
+        search("products", "products", plan.products, 0.03),
         tastes("tastes-again", plan.tastes // 2),
         levels("baskets", "basket-levels-again", "baskets"),
         search("baskets", "baskets-again", plan.baskets // 2, 0.01),
-        levels("store", "store-levels-again", "products"),
-        search("prices", "prices", plan.prices, 0.05),
+        levels("store", "store-levels-again", "response"),
+        levels("prices", "price-levels", "prices"),
+        search("prices", "prices", plan.prices, 0.02),
         _Job("polish", "polish: how often each category is bought", plan.rounds, polish),
     ]
 

@@ -28,6 +28,7 @@ from retail_gym.world.layers import (
     VisitLayer,
 )
 from retail_gym.world.presets import load_config, shipped_reward_scale
+from retail_gym.world.presets.complete_journey import catalogue, some_categories
 from retail_gym.world.presets.complete_journey import config as complete_journey
 from retail_gym.world.priors import Beta, Laplace, Listed, LogitBeta, MinGumbel, Normal, as_prior
 from retail_gym.world.storage import config_from_json, config_from_mapping, config_to_json
@@ -282,8 +283,12 @@ def test_the_preset_of_the_complete_journey_is_a_store():
     assert stable_hash(load_config("complete_journey")) == stable_hash(config)
     assert len(config.category_sizes) == 302
     assert config.n_products == 32_329
+    assert config.category_sizes == tuple(catalogue().values())
     assert config_from_json(config_to_json(config)).layers == config.layers
-    few = config.override(category_sizes=config.category_sizes[::30], n_customers=20)
+    few = some_categories(config, range(0, 302, 30)).override(n_customers=20, category_shift=1.0)
+    assert few.category_sizes == config.category_sizes[::30]
+    loading = few.layers.basket.taste_loading[0].values
+    assert loading == config.layers.basket.taste_loading[0].values[::30]
     world = retail_gym.make_world(few, 0)
     simulator = Simulator(world, 1)
     outcomes = [simulator.step(world.base_price) for _ in range(6)]

@@ -13,11 +13,15 @@ from __future__ import annotations
 
 import csv
 import tomllib
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from importlib import resources
+from typing import Any
 
+from retail_gym.world.priors import Listed
 from retail_gym.world.store_config import StoreConfig
 
-__all__ = ["catalogue", "config"]
+__all__ = ["catalogue", "config", "some_categories"]
 
 
 def catalogue() -> dict[object, int]:
@@ -32,3 +36,30 @@ def config() -> StoreConfig:
 
     file = resources.files(__package__).joinpath("complete_journey.toml")
     return config_from_mapping(tomllib.loads(file.read_text(encoding="utf-8")))
+
+
+def some_categories(store: StoreConfig, categories: Sequence[int]) -> StoreConfig:
+    """The store with some of its categories alone; estimates by category go with them.
+
+    Args:
+        store: a store whose lists are by category.
+        categories: their numbers, in the order wanted.
+    """
+
+    def part(value: Any) -> Any:
+        if isinstance(value, Listed):
+            return Listed(tuple(value.values[j] for j in categories))
+        return tuple(part(law) for law in value) if isinstance(value, tuple) else value
+
+    assert store.layers is not None
+    layers = {}
+    for item in fields(store.layers):
+        layer = getattr(store.layers, item.name)
+        if layer is not None:
+            names = [field.name for field in fields(layer)]
+            layer = replace(layer, **{name: part(getattr(layer, name)) for name in names})
+        layers[item.name] = layer
+    return store.override(
+        category_sizes=tuple(store.category_sizes[j] for j in categories),
+        layers=replace(store.layers, **layers),
+    )
