@@ -77,9 +77,7 @@ def calibrate(
         typer.echo(json.dumps(judgement.plain(), indent=2))
     else:
         show_table(score_rows(judgement), ["measure", "real", "simulated", "score", "ceiling"])
-        figures = [
-            [name, f"{r:.3f}", f"{s:.3f}"] for name, (r, s) in judgement.figures.items()
-        ]
+        figures = [[name, f"{r:.3f}", f"{s:.3f}"] for name, (r, s) in judgement.figures.items()]
         show_table(figures, ["figure", "real", "simulated"])
         if not held:
             typer.echo("judged on the customers it was fitted to")

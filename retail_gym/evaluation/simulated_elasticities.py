@@ -84,7 +84,7 @@ def simulated_elasticities(
     change = check_finite("change", change, 1e-3, 0.9)
     simulator = Simulator(world, seed)
     promotion = Promotion(world.n_products, seed)
-    segment_u = np.empty(world.n_customers, dtype=np.int64)
+    segment_u = np.empty(world.n_customers, dtype=np.int64)  # segment of each customer
     for s, customers in enumerate(world.segment_customers(segments)):
         segment_u[customers] = s
 
@@ -104,7 +104,7 @@ def simulated_elasticities(
                     moved = shelf.copy()
                     moved[products] *= factor
                     outcome = simulator.step(moved, discount_si=discount)
-                    found[week - first_week, side] += _units(outcome, products, segment_u, segments)
+                    _units(outcome, products, segment_u, found[week - first_week, side])
                     simulator.restore(before)
         outcome = simulator.step(shelf, discount_si=discount)
         np.add.at(sold, outcome.lines.product, outcome.lines.quantity)
@@ -145,10 +145,9 @@ def _draw(world: World, sold: Floats, draws: int, seed: int) -> Ints:
     return chosen
 
 
-def _units(outcome: WeekOutcome, products: Ints, segment_u: Ints, segments: int) -> Floats:
-    """Units of some products by segment, shape (S, I); the others 0."""
-    lines, n = outcome.lines, outcome.discounts.shape[-1]
+def _units(outcome: WeekOutcome, products: Ints, segment_u: Ints, into: Floats) -> None:
+    """Add the units of some products to a table by segment and product, shape (S, I)."""
+    lines = outcome.lines
     kept = np.isin(lines.product, products)
-    place = segment_u[lines.customer[kept]] * n + lines.product[kept]
-    units = np.bincount(place, weights=lines.quantity[kept], minlength=segments * n)
-    return units.reshape(segments, n)
+    place = segment_u[lines.customer[kept]], lines.product[kept]
+    np.add.at(into, place, lines.quantity[kept])

@@ -85,8 +85,7 @@ class CatalogLayer(_Layer):
         size_correlation: of the normal scores of appeal and of the number of products.
         popularity_sd: of a product's utility.
         popularity_skew: weight of the squared normal score, relative to the score's.
-        log_price: log base price [log $]: the mean over all products, or, ``Listed``, j: that
-            over a category's products.
+        log_price: log base price [log $], mean over products; ``Listed``: j, of a category's.
         price_category_sd: spread of log prices between categories.
         price_product_sd: spread of log prices within a category.
         price_appeal_correlation: of the category's part with its appeal.
@@ -152,7 +151,7 @@ class BasketLayer(_Layer):
             factors, or a tuple with one for each (``Listed`` for estimates by category).
         trip_loading: j, k: weight of a trip's factor k in category j, likewise.
         affinity_sd: j, standard deviation over customers of their own liking of a category.
-        affinity_spread: standard deviation over categories of what the log of that has besides.
+        affinity_spread: standard deviation of the log of that over categories.
         something: a trip that would buy nothing buys in one category.
     """
 
@@ -179,11 +178,10 @@ class BasketLayer(_Layer):
         for name in ("taste_loading", "trip_loading"):
             laws = getattr(self, name)
             if isinstance(laws, tuple) and len(laws) != self.factors:
-                raise ValueError(
-                    f"BasketLayer.{name} has {len(laws)} laws for {self.factors} factors"
-                )
+                count = f"{len(laws)} laws for {self.factors} factors"
+                raise ValueError(f"BasketLayer.{name} has {count}")
         if self.prior("affinity_sd").quantile(1e-9) < 0.0:
-            raise ValueError(f"BasketLayer.affinity_sd must not be negative: {self.affinity_sd!r}")
+            raise ValueError(f"BasketLayer.affinity_sd must be at least 0, got {self.affinity_sd}")
 
 
 @dataclass(frozen=True)

@@ -322,6 +322,24 @@ def test_estimates_by_category_take_the_place_of_laws():
     np.testing.assert_allclose(covariance, expected @ expected.T, atol=5 * 4 * np.sqrt(2 / 4_000))
 
 
+def test_affinities_and_price_levels_by_category():
+    affinity, level = (0.2, 0.7, 1.5), (0.5, 1.5, -0.5)
+    layers = Layers(
+        catalog=CatalogLayer(0.0, log_price=Listed(level), price_product_sd=0.2),
+        basket=BasketLayer(affinity_sd=Listed(affinity)),
+    )
+    world = retail_gym.make_world(
+        "tiny", layers=layers, n_customers=4_000, category_sizes=(200, 150, 250)
+    )
+    # five standard errors of a standard deviation
+    found = world.layers.household_uj.std(axis=0)
+    np.testing.assert_allclose(found, affinity, rtol=5 / np.sqrt(2 * 4_000))
+    means = np.add.reduceat(world.log_base_price, world.category_start) / world.category_sizes
+    np.testing.assert_allclose(means, level, atol=5 * 0.2 / np.sqrt(150))
+    with pytest.raises(ValueError, match="affinity_sd must be at least 0"):
+        BasketLayer(affinity_sd=-0.1)
+
+
 def test_a_memory_has_room_for_large_categories_only_up_to_a_limit():
     with pytest.raises(ValueError, match="32,767"):
         retail_gym.make_world(

@@ -35,7 +35,9 @@ def config() -> StoreConfig:
     from retail_gym.world.storage import config_from_mapping
 
     file = resources.files(__package__).joinpath("complete_journey.toml")
-    return config_from_mapping(tomllib.loads(file.read_text(encoding="utf-8")))
+    store = config_from_mapping(tomllib.loads(file.read_text(encoding="utf-8")))
+    # Fitted to 1,728 of them; a store of all.
+    return store.override(n_customers=2_469)
 
 
 def some_categories(store: StoreConfig, categories: Sequence[int]) -> StoreConfig:
