@@ -23,7 +23,7 @@ from retail_gym.world.layers import (
     QuantityLayer,
     VisitLayer,
 )
-from retail_gym.world.priors import Gumbel, Listed, LogitBeta, TruncatedNormal
+from retail_gym.world.priors import Gumbel, Listed, LogitBeta, ScaledBeta, TruncatedNormal
 from retail_gym.world.store_config import StoreConfig
 
 Floats = NDArray[np.float64]
@@ -142,10 +142,11 @@ def first_guess(
         theta=0.0,
         marketing="discount",
         marketing_scale=float(sum(target.sizes)),
-        # Nearly exponential over products, mean c beta_u beta_i -1.75: responses differ widely.
-        c=-7.7,
+        # Products differ widely: many whose sales hardly answer their price, some that do a lot.
+        # The mean of c beta_u beta_i is -1.7.
+        c=-5.6,
         beta_u=TruncatedNormal(-1.0, 0.3, -math.inf, 0.0),
-        beta_i=TruncatedNormal(4.0, 1.0, -math.inf, 0.0),
+        beta_i=ScaledBeta(0.7, 0.3, -1.0, 0.0),
         gamma_cate_1=0.2,
         gamma_prod_1=0.15,
         promotion=fit_promotions(target.table),

@@ -87,8 +87,8 @@ def calibrate(
 def _table(data: str) -> tuple[Transactions, dict[Any, int] | None]:
     """The table, and the sizes of its categories where a list of products says them."""
     from retail_gym.data import load_complete_journey, read_transactions
-    from retail_gym.world.presets.complete_journey import catalogue
+    from retail_gym.world.presets.complete_journey import product_counts
 
     if data == COMPLETE_JOURNEY:
-        return load_complete_journey("train"), catalogue()
+        return load_complete_journey("train"), product_counts()
     return read_transactions(data), None

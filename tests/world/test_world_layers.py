@@ -28,9 +28,18 @@ from retail_gym.world.layers import (
     VisitLayer,
 )
 from retail_gym.world.presets import load_config, shipped_reward_scale
-from retail_gym.world.presets.complete_journey import catalogue, some_categories
+from retail_gym.world.presets.complete_journey import product_counts, some_categories
 from retail_gym.world.presets.complete_journey import config as complete_journey
-from retail_gym.world.priors import Beta, Laplace, Listed, LogitBeta, MinGumbel, Normal, as_prior
+from retail_gym.world.priors import (
+    Beta,
+    Laplace,
+    Listed,
+    LogitBeta,
+    MinGumbel,
+    Normal,
+    ScaledBeta,
+    as_prior,
+)
 from retail_gym.world.storage import config_from_json, config_from_mapping, config_to_json
 
 ALL = Layers(
@@ -269,6 +278,7 @@ def test_new_priors_by_their_laws():
     for prior, law in (
         (MinGumbel(0.5, 2.0), stats.gumbel_l(0.5, 2.0)),
         (Laplace(0.5, 2.0), stats.laplace(0.5, np.sqrt(2.0))),
+        (ScaledBeta(0.7, 0.3, -2.0, 1.0), stats.beta(0.7, 0.3, -2.0, 3.0)),
     ):
         np.testing.assert_allclose(prior.quantile(u), law.ppf(u), rtol=1e-12, atol=1e-12)
     expected = special.logit(stats.beta(1.1, 0.9).ppf(u))
@@ -283,7 +293,7 @@ def test_the_preset_of_the_complete_journey_is_a_store():
     assert stable_hash(load_config("complete_journey")) == stable_hash(config)
     assert len(config.category_sizes) == 302
     assert config.n_products == 32_329
-    assert config.category_sizes == tuple(catalogue().values())
+    assert config.category_sizes == tuple(product_counts().values())
     assert config_from_json(config_to_json(config)).layers == config.layers
     few = some_categories(config, range(0, 302, 30)).override(n_customers=20, category_shift=1.0)
     assert few.category_sizes == config.category_sizes[::30]

@@ -21,10 +21,10 @@ from typing import Any
 from retail_gym.world.priors import Listed
 from retail_gym.world.store_config import StoreConfig
 
-__all__ = ["catalogue", "config", "some_categories"]
+__all__ = ["config", "product_counts", "some_categories"]
 
 
-def catalogue() -> dict[object, int]:
+def product_counts() -> dict[object, int]:
     """Products of each category, bought or not, by the category's name, in the store's order."""
     text = resources.files(__package__).joinpath("catalogue_sizes.csv").read_text(encoding="utf-8")
     return {row["category"]: int(row["n_products"]) for row in csv.DictReader(text.splitlines())}
