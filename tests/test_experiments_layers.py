@@ -13,10 +13,11 @@ from retail_gym.world.presets.complete_journey import config, some_categories
 
 @pytest.fixture
 def small(monkeypatch):
-    """A few large categories, where prices move often enough for the regression."""
+    """Four common categories of few products, where prices move often enough for the regression."""
     whole = config()
-    few = [j for j, size in enumerate(whole.category_sizes) if 4 <= size <= 12][:4]
-    store = some_categories(whole, few).override(category_shift=SHIFT)
+    few = [j for j, size in enumerate(whole.category_sizes) if 10 <= size <= 40]
+    few.sort(key=lambda j: -whole.layers.catalog.appeal.values[j])
+    store = some_categories(whole, few[:4]).override(category_shift=1.5)
     monkeypatch.setattr(household_layers, "config", lambda: store)
     return store
 

@@ -19,7 +19,7 @@ from retail_gym.calibration.baskets import category_values, simulate_baskets
 from retail_gym.calibration.objective import distance, gaps
 from retail_gym.calibration.search import Found, minimise
 from retail_gym.calibration.settings import parameter, put
-from retail_gym.calibration.target import Summary, Target, summary
+from retail_gym.calibration.target import Summary, Target, price_popularity, summary
 from retail_gym.calibration.visits import Households, simulate_visits
 from retail_gym.data.schema import read_transactions
 from retail_gym.data.table import Transactions
@@ -126,14 +126,17 @@ def _prices(config: StoreConfig, target: Target, seeds: int) -> Measure:
         n = np.bincount(product)
         ratio = np.bincount(product, weights=paid) / np.maximum(n, 1)
         bought = np.flatnonzero(n)
-        runs.append((seed, bought, ratio[bought]))
+        runs.append((seed, bought, ratio[bought], n[bought]))
 
     def measure(store: StoreConfig) -> Summary:
-        prices = [
-            draw_store_catalog(store, seed).base_price[bought] * ratio
-            for seed, bought, ratio in runs
-        ]
-        return Summary({"price": Empirical.of(np.concatenate(prices))}, {})
+        prices, together = [], []
+        for seed, bought, ratio, rows in runs:
+            prices.append(draw_store_catalog(store, seed).base_price[bought] * ratio)
+            together.append(price_popularity(prices[-1], rows))
+        return Summary(
+            {"price": Empirical.of(np.concatenate(prices))},
+            {"price_popularity": float(np.mean(together))},
+        )
 
     return measure
 
@@ -236,7 +239,7 @@ BLOCKS: Final = {
                 _CATALOG + "price_product_sd": Range(0.02, 2.0),
                 _CATALOG + "price_popularity_correlation": Range(-0.95, 0.95),
             },
-            ("price",),
+            ("price", "price_popularity"),
             _prices,
         ),
     )

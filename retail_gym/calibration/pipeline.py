@@ -130,7 +130,7 @@ class _Bar:
     def __init__(self, job: _Job, shown: bool) -> None:
         from tqdm import tqdm
 
-        self._bar = tqdm(total=job.length, desc=job.title, disable=not shown, leave=True)
+        self._bar = tqdm(total=job.length, desc=job.title, disable=not shown, mininterval=1.0)
 
     def tick(self, loss: float) -> None:
         self._bar.set_postfix_str(f"loss {loss:.3f}", refresh=False)

@@ -83,7 +83,9 @@ def first_guess(
     count_j = np.bincount(category_i, minlength=n_j).astype(float)
     total_j = np.bincount(category_i, weights=base_i, minlength=n_j)
     level_j = (total_j + 3.0 * base_i.mean()) / (count_j + 3.0)
-    within = float((base_i - level_j[category_i]).std())
+    gap_i = (base_i - level_j[category_i]) ** 2
+    squares_j = np.bincount(category_i, weights=gap_i, minlength=n_j)
+    spread_j = np.sqrt((squares_j + PULL * gap_i.mean()) / (count_j + PULL))
 
     category_l = code[lines.category]
     rows_j = np.bincount(category_l, minlength=n_j).astype(float)
@@ -99,7 +101,7 @@ def first_guess(
                 appeal=listed(special.logit(np.clip(share, 1e-7, 0.99)) - 1.0),
                 popularity_sd=1.8,
                 log_price=listed(level_j),
-                price_product_sd=min(max(within, 0.05), 3.0),
+                price_product_sd=listed(np.clip(spread_j, 0.02, 2.0)),
                 price_popularity_correlation=-0.3,
             ),
             visit=_visits(target),

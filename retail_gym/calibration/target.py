@@ -26,7 +26,7 @@ class Summary:
     """Distributions and figures of one or several tables of equal size, their points together."""
 
     distributions: dict[str, Empirical]  # keys of DISTRIBUTIONS, "lift", "penetration"
-    figures: dict[str, float]  # keys of JOINT, discounts, price response
+    figures: dict[str, float]  # keys of JOINT, discounts, price response, price_popularity
 
 
 def _together(parts: Sequence[Empirical]) -> Empirical:
@@ -48,6 +48,13 @@ def responses(table: Transactions) -> dict[str, float]:
     return {"price_coefficient": found.coefficient, **quartiles}
 
 
+def price_popularity(paid_i: NDArray[np.float64], rows_i: NDArray[np.int64]) -> float:
+    """Correlation over products of the logs of price paid and of number of purchases."""
+    if rows_i.size < 3 or np.ptp(rows_i) == 0 or np.ptp(paid_i) == 0.0:
+        return float("nan")
+    return float(np.corrcoef(np.log(paid_i), np.log(rows_i))[0, 1])
+
+
 def summary(tables: Sequence[Transactions], prices: bool = True) -> Summary:
     """Summarise tables; ``prices``: with discounts and the response to prices."""
     profiles: list[Profile] = [profile(table) for table in tables]
@@ -56,6 +63,10 @@ def summary(tables: Sequence[Transactions], prices: bool = True) -> Summary:
         for table, row in zip(tables, figures, strict=True):
             names = ("discounted_share", "discount_depth")
             row |= {key: table.facts[key] for key in names} | responses(table)
+            lines = table.lines
+            rows_i = np.bincount(lines.product)
+            paid_i = np.bincount(lines.product, weights=lines.unit_price) / rows_i
+            row["price_popularity"] = price_popularity(paid_i, rows_i)
     parts = [
         {**p.distributions, "lift": p.lifts.distribution, "penetration": p.penetration}
         for p in profiles

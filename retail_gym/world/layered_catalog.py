@@ -101,7 +101,12 @@ def draw_store_catalog(config: StoreConfig, seed: int) -> Catalog:
     of_category = _correlated(appeal, layer.price_appeal_correlation, seed, "price_category")
     of_product = _correlated(score, layer.price_popularity_correlation, seed, "price_product")
     log_price = np.repeat(layer.price_category_sd * of_category, sizes)
-    log_price += layer.price_product_sd * of_product
+    spread = layer.prior("price_product_sd")
+    if isinstance(spread, Listed):
+        spread_i = np.repeat(spread.of_items("price_product_sd", sizes.size), sizes)
+        log_price += np.maximum(spread_i, 0.0) * of_product
+    else:
+        log_price += median_of(spread) * of_product
     level = layer.prior("log_price")
     if isinstance(level, Listed):
         log_price += np.repeat(level.of_items("log_price", sizes.size), sizes)

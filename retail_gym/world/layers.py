@@ -87,7 +87,7 @@ class CatalogLayer(_Layer):
         popularity_skew: weight of the squared normal score, relative to the score's.
         log_price: log base price [log $], mean over products; ``Listed``: j, of a category's.
         price_category_sd: spread of log prices between categories.
-        price_product_sd: spread of log prices within a category.
+        price_product_sd: spread of log prices within a category; ``Listed``: j (below 0: 0).
         price_appeal_correlation: of the category's part with its appeal.
         price_popularity_correlation: of the product's part with its popularity.
     """
@@ -98,7 +98,7 @@ class CatalogLayer(_Layer):
     popularity_skew: float = 0.0
     log_price: PriorLike = 1.0
     price_category_sd: float = 0.0
-    price_product_sd: float = 0.0
+    price_product_sd: PriorLike = 0.0
     price_appeal_correlation: float = 0.0
     price_popularity_correlation: float = 0.0
     ranges: ClassVar = {
@@ -106,7 +106,6 @@ class CatalogLayer(_Layer):
         "popularity_sd": _SD,
         "popularity_skew": (-1.0, 1.0),
         "price_category_sd": _SD,
-        "price_product_sd": _SD,
         "price_appeal_correlation": _CORRELATION,
         "price_popularity_correlation": _CORRELATION,
     }
