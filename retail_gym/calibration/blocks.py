@@ -226,7 +226,7 @@ BLOCKS: Final = {
             {},  # levels alone: each of its numbers has a figure of its own
             (
                 "discounted_share", "discount_depth", "price_coefficient", "price_q25",
-                "price_q50", "price_q75", "repeat", "ppc", "qty",
+                "price_q50", "price_q75", "repeat", "ppc", "qty", "catsize", "prod_prob",
             ),
             _store,
         ),

@@ -54,6 +54,17 @@ def _log_mean(key: str, least: float) -> Move:
     return move
 
 
+def _rare(key: str) -> Move:
+    """The more of what the distribution counts, the larger the number must be."""
+
+    def move(real: Summary, now: Summary, value: float) -> float:
+        return value + _shift(
+            float(np.log(now.distributions[key].mean / real.distributions[key].mean))
+        )
+
+    return move
+
+
 def _log_above_one(key: str) -> Move:
     def move(real: Summary, now: Summary, value: float) -> float:
         wanted, found = (s.figures[key] - 1.0 for s in (real, now))
@@ -122,6 +133,7 @@ LEVELS: Final = {
     ),
     "store": (
         Level("layers.habit.repeat", 0.0, 0.95, _plus("repeat")),
+        Level("layers.availability.seasonal", 0.0, 0.95, _rare("catsize")),
         Level("layers.assortment.log_rate", -8.0, 2.0, _log_above_one("ppc")),
         Level("layers.quantity.log_rate", -8.0, 3.0, _log_mean("qty", 1.0)),
         Level("promotion.a01.mean", 0.01, 0.9, _odds("discounted_share")),
