@@ -10,11 +10,11 @@ from typing import Any, Final, Protocol
 import gymnasium as gym
 import polars as pl
 
-from experiments.coupons.episodes import FixedArm, SegmentRule
+from experiments.coupons.episodes import SegmentRule
 from experiments.coupons.references import FarSightedOracle, Knowledge, Oracle
 from experiments.leaderboard.learners import Learner
 from retail_gym import evaluate
-from retail_gym.envs.coupon_views import CouponPolicy, UniformCoupons, play
+from retail_gym.envs.coupon_views import CouponPolicy, FixedArm, UniformCoupons, play
 from retail_gym.envs.coupons import COUPON_LEVELS, RetailCouponEnv
 from retail_gym.evaluation.adaptive import HINDSIGHT, evaluate_pool
 from retail_gym.evaluation.adaptive import references as pool_references
