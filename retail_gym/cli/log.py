@@ -102,9 +102,7 @@ def log(
         str | None,
         typer.Option(help="Coupons: an episode a customer (customer, default) or a store (store)."),
     ] = None,
-    data_format: Annotated[
-        str, typer.Option("--format", help="hdf5, arrow or parquet.")
-    ] = "hdf5",
+    data_format: Annotated[str, typer.Option("--format", help="hdf5, arrow or parquet.")] = "hdf5",
     root: Annotated[
         Path | None, typer.Option(help="Folder of all datasets; default: MINARI_DATASETS_PATH.")
     ] = None,
@@ -121,7 +119,7 @@ def log(
     check_choice("behaviour", behaviour, _BEHAVIOURS)
     check_choice("task", task, IDS)
     given = {"preset": preset, "world_seed": world_seed, "n_customers": customers}
-    kwargs = {name: value for name, value in given.items() if value is not None}
+    kwargs: dict[str, Any] = {k: value for k, value in given.items() if value is not None}
     env: Any = gym.make(task, horizon=weeks, **kwargs)
     if grid:
         env = DiscretePricing(env)

@@ -264,7 +264,8 @@ def read_minari(dataset: Any) -> list[LoggedEpisode]:
     minari = _minari()
     if isinstance(dataset, str | os.PathLike):
         folder = Path(dataset)
-        folder = folder if folder.is_dir() else minari_folder(str(dataset))
+        if isinstance(dataset, str) and not folder.is_dir():
+            folder = minari_folder(dataset)
         if not (folder / "data").is_dir():
             raise FileNotFoundError(errno.ENOENT, f"no dataset in {folder}")
         dataset = minari.MinariDataset(folder / "data")

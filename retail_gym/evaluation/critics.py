@@ -51,11 +51,9 @@ class Critic(Protocol):
 
 
 def _support(data: Trajectories) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    """Features and probability of each of the M target actions, broadcast to (N, T + 1, ...)."""
-    n, t = data.rewards.shape
+    """Features, (a,) or (N, T + 1, a), and probability, (N, T + 1), of each target action."""
     for m in range(data.target_weights.shape[-1]):
-        actions = data.target_actions[..., m, :]
-        yield np.broadcast_to(actions, (n, t + 1, actions.shape[-1])), data.target_weights[..., m]
+        yield data.target_actions[..., m, :], data.target_weights[..., m]
 
 
 @dataclass(frozen=True)
@@ -87,10 +85,16 @@ class _Ridge:
     def __init__(self, data: Trajectories, gamma: float, ridge: float) -> None:
         self._shift_s, self._scale_s = _moments(data.states[:, :-1])
         self._shift_a, self._scale_a = _moments(data.actions)
-        x = self._design(data.states[:, :-1], data.actions)
-        mean = np.zeros((*data.target_weights.shape[:2], x.shape[-1]))
+        logged = self._standard(data.actions)
+        x = self._design(data.states[:, :-1], logged, _squares(logged))
+        # Features are linear in a and a a', so those of the target are of the means of both.
+        first: Any = 0.0
+        second: Any = 0.0
         for actions, weight in _support(data):
-            mean += weight[..., None] * self._design(data.states, actions)
+            a = self._standard(actions)
+            first = first + weight[..., None] * a
+            second = second + weight[..., None] * _squares(a)
+        mean = self._design(data.states, first, second)
         n, t, p = x.shape
         clusters = data.clusters
         n_clusters = clusters.max() + 1
@@ -108,13 +112,14 @@ class _Ridge:
         self._penalty = ridge * n * t * np.eye(p)
         self._penalty[0, 0] = 1e-9 * n * t  # the level is free
 
-    def _design(self, states: NDArray[Any], actions: NDArray[Any]) -> Floats:
+    def _standard(self, actions: NDArray[Any]) -> Floats:
+        return (np.asarray(actions, dtype=np.float64) - self._shift_a) / self._scale_a
+
+    def _design(self, states: NDArray[Any], actions: Floats, squares: Floats) -> Floats:
         s = (np.asarray(states, dtype=np.float64) - self._shift_s) / self._scale_s
-        a = (np.asarray(actions, dtype=np.float64) - self._shift_a) / self._scale_a
-        upper = np.triu_indices(a.shape[-1])
-        squares = (a[..., :, None] * a[..., None, :])[..., upper[0], upper[1]]
-        products = (s[..., :, None] * a[..., None, :]).reshape(*s.shape[:-1], -1)
-        return np.concatenate([np.ones((*s.shape[:-1], 1)), s, a, squares, products], axis=-1)
+        products = (s[..., :, None] * actions[..., None, :]).reshape(*s.shape[:-1], -1)
+        one = np.ones((*s.shape[:-1], 1))
+        return np.concatenate([one, s, actions, squares, products], axis=-1)
 
     def _coefficients(self, counts: Floats) -> Iterator[Floats]:
         """Coefficients with 1, ..., T weeks to go, each (B, p), for counts (B, C)."""
@@ -145,6 +150,12 @@ class _Ridge:
         *_, w = self._coefficients(counts)
         first = (counts @ self._first) / (counts @ self._size)[:, None]
         return np.asarray((first * w).sum(axis=1))
+
+
+def _squares(actions: Floats) -> Floats:
+    """Products of two figures of an action, each pair once."""
+    rows, columns = np.triu_indices(actions.shape[-1])
+    return actions[..., rows] * actions[..., columns]
 
 
 def _moments(values: NDArray[Any]) -> tuple[Floats, Floats]:
@@ -192,10 +203,10 @@ class _Fitted:
             model.fit(x, goal[rows].reshape(-1))
             value = np.zeros((n, horizon + 1))
             for actions, weight in _support(data):
-                both = np.concatenate([data.states, actions], axis=-1)
-                value += weight * model.predict(both.reshape(-1, both.shape[-1])).reshape(
-                    n, horizon + 1
-                )
+                wide = np.broadcast_to(actions, (*data.states.shape[:2], actions.shape[-1]))
+                both = np.concatenate([data.states, wide], axis=-1)
+                said = model.predict(both.reshape(-1, both.shape[-1]))
+                value += weight * said.reshape(n, horizon + 1)
             t = horizon - k
             q[:, t], v[:, t] = model.predict(self._x[:, t]), value[:, t]
         return Values(q, v)
