@@ -89,7 +89,13 @@ class Pool:
         return np.concatenate([block["rewards"] for block in self._blocks("truth", episodes, play)])
 
     def log(self, behaviour: str, episodes: int) -> Trajectories:
-        """Trajectories that a policy logged, those of an episode together."""
+        """Trajectories that a policy logged, those of an episode together.
+
+        Raises:
+            ValueError: for episodes that are no whole blocks.
+        """
+        if episodes % self.problem.block:
+            raise ValueError(f"log a multiple of {self.problem.block} episodes, not {episodes}")
 
         def play(seeds: range) -> dict[str, NDArray[Any]]:
             env, policies = self._made

@@ -112,7 +112,7 @@ def draw(rows: pl.DataFrame, path: Path) -> Path:
 
     table = summary(rows)
     problems = table["problem"].unique(maintain_order=True).to_list()
-    colours = {"is": "C3", "pdis": "C1", "wis": "C5", "wpdis": "C4", "dr": "C0", "wdr": "C9", "fqe": "C2"}  # fmt: skip
+    colours = {"is": "C3", "pdis": "C1", "wis": "C5", "wpdis": "C4", "dr": "C0", "wdr": "C9", "fqe": "C2", "fqe_types": "C8"}  # fmt: skip
     figure, axes = plt.subplots(
         2, len(problems), figsize=(4.6 * len(problems), 7.4), sharex=True, squeeze=False
     )

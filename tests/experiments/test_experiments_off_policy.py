@@ -12,6 +12,7 @@ from experiments.off_policy import __main__ as study
 from experiments.off_policy import problems
 from experiments.off_policy.problems import Pool, coupons, store
 from experiments.off_policy.report import draw, report, summary
+from retail_gym.evaluation.trajectories import Trajectories
 
 
 def planted(values, estimator="dr", half=0.5, truth=10.0, **facts):
@@ -77,7 +78,7 @@ def test_an_undefined_estimate_is_an_error_of_all():
 def test_blocks_on_disk_are_not_played_again(tmp_path, monkeypatch):
     problem = problems.Problem("store_tiny", store("tiny").env, store("tiny").policies, 2)
     pool = Pool(problem, tmp_path)
-    truth, logged = pool.truth(4), pool.log("near", 3)  # whole blocks
+    truth, logged = pool.truth(4), pool.log("near", 4)
     assert truth.shape == (4, 53)
     assert logged.rewards.shape == (4, 53)
     assert not np.array_equal(truth[0], truth[2])
@@ -92,6 +93,33 @@ def test_blocks_on_disk_are_not_played_again(tmp_path, monkeypatch):
     assert played == [60_000_002, 60_000_003]
 
 
+def test_blocks_are_whole(tmp_path):
+    with pytest.raises(ValueError, match="multiple of 250 episodes, not 300"):
+        Pool(store("tiny"), tmp_path).log("near", 300)
+
+
+def test_kinds_of_customers_come_back_from_their_rewards():
+    # Two customers in three episodes of five weeks, without noise.
+    draw = np.random.default_rng(0)
+    arms = draw.choice(11, size=(6, 5))
+    kinds = np.array([[1.0, -2.0, 4.0], [0.5, 1.0, 0.0]])
+    level = 0.05 * arms
+    powers = np.stack([level**0, level, level**2], axis=-1)
+    data = Trajectories(
+        rewards=(powers * np.tile(kinds, (3, 1))[:, None]).sum(axis=-1),
+        ratios=np.ones((6, 5)),
+        states=np.zeros((6, 6, 2)),
+        actions=level[..., None],
+        target_actions=np.zeros((1, 1)),
+        target_weights=np.ones((6, 6, 1)),
+    )
+    found = study.customer_types(data, 2)
+    np.testing.assert_allclose(found, kinds, atol=1e-10)
+    wide = study.knowing(data, found)
+    assert wide.states.shape == (6, 6, 5)
+    np.testing.assert_allclose(wide.states[3, 4, 2:], kinds[1], atol=1e-6)
+
+
 def test_a_small_run_makes_tables_and_a_picture(tmp_path, monkeypatch):
     monkeypatch.setattr(study, "HORIZONS", (1, 2))
     monkeypatch.setattr(study, "RESAMPLES", 20)
@@ -101,9 +129,9 @@ def test_a_small_run_makes_tables_and_a_picture(tmp_path, monkeypatch):
     made = problems.Problem("coupon_tiny", target.env, target.policies, 2)
     with pytest.warns(study.OverlapWarning):
         rows = study.measure(made, sizes, tmp_path)
-    assert set(rows["estimator"]) == {"log", *study.ESTIMATORS}
-    # Two policies, logs of 1 (four) and 2 episodes (two); 8 rows a horizon, and 4 of weeks apart.
-    assert rows.height == 2 * (4 + 2) * (2 * 8 + 4)
+    assert set(rows["estimator"]) == {"log", "fqe_types", *study.ESTIMATORS}
+    # Two policies, logs of 1 (four) and 2 episodes (two); 9 rows a horizon, and 4 of weeks apart.
+    assert rows.height == 2 * (4 + 2) * (2 * 9 + 4)
     pool = Pool(made, tmp_path / "pools")
     one = rows.filter(behaviour="far", episodes=2, rep=1, estimator="log", horizon=2).row(
         0, named=True
