@@ -6,7 +6,7 @@ value from many logs of several sizes and for several horizons, and compares wit
 the mean of many episodes of the target itself. It writes ``rows.parquet`` (an estimate a row),
 ``tables.md`` and ``off_policy.png``. Episodes and estimates are part files: what an interrupted
 run left is not made again. ``--redraw`` writes tables and picture from the rows that come along;
-``--quick`` takes a few small logs in a minute or two.
+``--quick`` takes a few small logs: about a minute of CPU time.
 """
 
 from __future__ import annotations

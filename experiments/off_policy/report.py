@@ -23,7 +23,7 @@ def summary(rows: pl.DataFrame) -> pl.DataFrame:
     """Errors over the logs of a size, as shares of the true value.
 
     Columns: ``bias``, ``rmse``, ``median`` absolute error, ``coverage`` of the intervals, ``ess``
-    (median effective sample size, share of the trajectories is not taken), ``logs``, and
+    (median effective sample size), ``logs``, and
     ``trusted``: a smaller error than the log's own mean, which ignores that the policies differ,
     and coverage of at least 85 %. An estimate that is undefined counts as 0.
     """
@@ -62,12 +62,31 @@ def _cell(row: dict[str, Any]) -> str:
 
 
 def _name(row: dict[str, Any]) -> str:
-    return APART[row["estimator"]] if row["reading"] == "bandit" else row["estimator"]
+    name = str(row["estimator"])
+    return APART[name] if row["reading"] == "bandit" else name
+
+
+def digest(table: pl.DataFrame, horizons: tuple[int, ...] = (4, 53)) -> list[str]:
+    """Logs of the middle size, some horizons: lines of one table for all problems."""
+    columns: dict[str, dict[str, str]] = {}
+    for (problem, behaviour), part in table.group_by("problem", "behaviour", maintain_order=True):
+        sizes = part["episodes"].unique(maintain_order=True).to_list()
+        middle = part.filter(pl.col("episodes") == sizes[len(sizes) // 2])
+        for horizon in horizons:
+            cells = middle.filter(pl.col("horizon") == horizon).iter_rows(named=True)
+            columns[f"{problem}, {behaviour}, {horizon}"] = {_name(r): _cell(r) for r in cells}
+    names = dict.fromkeys(name for column in columns.values() for name in column)
+    text = ["| estimator | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for name in names:
+        shown = [column.get(name, "") for column in columns.values()]
+        text.append(f"| {name} | " + " | ".join(shown) + " |")
+    return text
 
 
 def report(rows: pl.DataFrame) -> str:
-    """One table a problem and logging policy, as markdown."""
-    table, text = summary(rows), list[str]()
+    """One table for all problems, and one for each and its logging policy, as markdown."""
+    table = summary(rows)
+    text = ["### All, logs of the middle size; problem, log, weeks", "", *digest(table), ""]
     for (problem, behaviour), part in table.group_by("problem", "behaviour", maintain_order=True):
         truths = part.filter(pl.col("estimator") == "log").unique("horizon", maintain_order=True)
         said = ", ".join(
@@ -100,6 +119,8 @@ def report(rows: pl.DataFrame) -> str:
 def draw(rows: pl.DataFrame, path: Path) -> Path:
     """Error over the horizon, a panel a problem and logging policy, logs of the middle size.
 
+    Errors beyond the axis are drawn on its edge.
+
     Args:
         rows: of the study.
         path: of the picture.
@@ -129,14 +150,17 @@ def draw(rows: pl.DataFrame, path: Path) -> Path:
                 axis.set_xlabel("weeks")
             if column == 0:
                 axis.set_ylabel("root mean square error / true value")
-    handles = [Line2D([], [], color=c, marker="o", label=n) for n, c in colours.items()]
+    handles = [
+        Line2D([], [], color=c, marker="o", label=n.replace("_types", ", types of customers known"))
+        for n, c in colours.items()
+    ]
     handles += [
         Line2D([], [], color="grey", linestyle="--", label="mean of the log"),
         Line2D([], [], color="black", marker="D", linestyle="", label="weeks apart (bandit)"),
         Line2D([], [], color="black", marker="o", fillstyle="none", linestyle="",
                label="hollow: interval covers < 85 %"),
     ]  # fmt: skip
-    figure.legend(handles=handles, loc="lower center", ncol=5, fontsize=9, frameon=False)
+    figure.legend(handles=handles, loc="lower center", ncol=6, fontsize=9, frameon=False)
     figure.tight_layout(rect=(0, 0.07, 1, 1))
     with atomic_write(path) as stream:
         figure.savefig(stream, dpi=110, format="png")
@@ -160,7 +184,7 @@ def _panel(axis: Any, part: pl.DataFrame, colours: dict[str, str]) -> None:
             axis.plot(x, y, "-", color=colour, linewidth=1.2)
             for a, b, coverage in zip(x, y, rows["coverage"], strict=True):
                 full = coverage >= COVERED
-                axis.plot(a, b, marker, color=colour, fillstyle="full" if full else "none")
+                axis.plot(a, b, marker, color=colour, mfc=colour if full else "white", zorder=3)
     axis.set_xscale("log")
     axis.set_yscale("log")
     axis.set_ylim(low, 1.15 * high)

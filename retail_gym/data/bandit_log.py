@@ -72,7 +72,7 @@ def write_bandit(path: Path, episodes: Iterable[LoggedEpisode]) -> int:
 
     Args:
         path: ``.npz`` (arrays) or ``.parquet`` (contexts and probabilities as lists).
-        episodes: of :func:`~retail_gym.data.log_episodes`.
+        episodes: of :func:`~retail_gym.data.logged.log_episodes`.
 
     Returns:
         The number of decisions.

@@ -147,7 +147,7 @@ def write_minari(
         env: in which the episodes were played, as ``gym.make`` returns it: its spec is kept, so
             ``dataset.recover_environment()`` makes it again.
         behaviour: who acted.
-        episodes: of :func:`~retail_gym.data.log_episodes`; taken as they come.
+        episodes: of :func:`~retail_gym.data.logged.log_episodes`; taken as they come.
         level: ``"customer"`` (coupons; the default there) makes every customer's weeks an
             episode of its own, ``"store"`` one episode with an action for each customer.
         root: folder of all datasets; by default Minari's own.

@@ -8,9 +8,9 @@ their products :math:`w_{it} = \prod_{k \le t} \rho_{ik}` and discounts :math:`\
 | ``is`` | :math:`\frac1N \sum_i w_{iT} \sum_t \gamma^{t-1} r_{it}` | IPS | Precup, Sutton and Singh 2000 |
 | ``wis`` | :math:`\sum_i w_{iT} \sum_t \gamma^{t-1} r_{it} / \sum_i w_{iT}` | SNIPS | the same; Swaminathan and Joachims 2015 |
 | ``pdis`` | :math:`\frac1N \sum_i \sum_t \gamma^{t-1} w_{it} r_{it}` | IPS | Precup, Sutton and Singh 2000 |
-| ``wpdis`` | :math:`\sum_t \gamma^{t-1} \sum_i w_{it} r_{it} / \sum_i w_{it}` | SNIPS | Thomas 2015, section 3.9 |
-| ``dr`` | :math:`\frac1N \sum_i \sum_t \gamma^{t-1} (w_{it}(r_{it} - \hat q_{it}) + w_{i,t-1} \hat v_{it})` | doubly robust | Jiang and Li 2016; Dudik, Langford and Li 2011 |
-| ``wdr`` | ``dr`` with :math:`w_{it}` divided by :math:`\frac1N \sum_j w_{jt}` | self-normalised doubly robust | Thomas and Brunskill 2016 |
+| ``wpdis`` | :math:`\sum_t \gamma^{t-1} \sum_i w_{it} r_{it} / \sum_i w_{it}` | SNIPS | Thomas 2015 (consistent weighted per-decision) |
+| ``dr`` | :math:`\frac1N \sum_i \sum_t \gamma^{t-1} (w_{it}(r_{it} - \hat q_{it}) + w_{i,t-1} \hat v_{it})` | doubly robust | Jiang and Li 2016 (arXiv 1511.03722); Dudik, Langford and Li 2011 (arXiv 1103.4601) |
+| ``wdr`` | ``dr`` with :math:`w_{it}` divided by :math:`\frac1N \sum_j w_{jt}` | self-normalised doubly robust | Thomas and Brunskill 2016 (arXiv 1604.00923) |
 | ``fqe`` | :math:`\frac1N \sum_i \hat V_T(s_{i1})` | direct method | Le, Voloshin and Yue 2019; :mod:`.critics` |
 
 ``is``, ``pdis`` and ``dr`` are unbiased if the propensities are right (for ``dr`` the critic is
@@ -206,7 +206,7 @@ def off_policy(
         folds: of the cross-fit of ``dr`` and ``wdr``.
         level: of the intervals, in (0, 1).
         resamples: of the bootstrap; 0 for no intervals. The doubly robust ones keep their critic.
-        refits: resamples of ``fqe``, which fits its critic anew (Hao et al. 2021).
+        refits: resamples of ``fqe``, which fits its critic anew (Hao et al. 2021, arXiv 2102.03607).
         seed: of the bootstrap.
 
     Returns:

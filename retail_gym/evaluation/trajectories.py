@@ -2,7 +2,7 @@
 
 ::
 
-    data = trajectories(episodes, target)      # of retail_gym.data.log_episodes
+    data = trajectories(episodes, target)      # of retail_gym.data.logged.log_episodes
     estimates = off_policy(data, ("snips", "wpdis", "fqe"))
 """
 
