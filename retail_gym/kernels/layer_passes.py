@@ -33,7 +33,7 @@ from retail_gym.kernels.passes import (
     sum_of,
     utilities,
 )
-from retail_gym.kernels.single import FAST, LOG2E, exp2
+from retail_gym.kernels.single import FAST, LOG2E, exp2, prefetch
 
 __all__ = [
     "NEVER",
@@ -56,6 +56,8 @@ u32, u64, i64, f32, f64, uintp, i32 = (
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 
+#: Rows that are asked for ahead of time.
+_AHEAD: Final = 8
 #: Where there is no bound (log2 units).
 NEVER: Final = 1e6
 _LOWEST: Final = np.float32(-1e30)  # utility of what is not on the shelf
@@ -332,13 +334,30 @@ def week_rises(beta_i, log_price_gi, log_base, layered, high, low):
 
 
 @njit(nogil=True, cache=True)
-def remember(places, begin, customer, category, product, start):
-    """``habit.remember`` of some purchases: those of a customer and category from ``begin`` on."""
-    held = places.shape[2]
-    for b in range(begin.size):
-        end = begin[b + 1] if b + 1 < begin.size else product.size
-        u, j = customer[b], category[b]
-        for h in range(held - 1, -1, -1):  # the newest first
-            before = h - (end - begin[b])
-            place = places[u, j, before] if before >= 0 else product[end - 1 - h] - start[j]
-            places[u, j, h] = place
+def remember(places, begin, customer, category, product, start, old):
+    """``habit.remember`` of some purchases, in place.
+
+    Args:
+        places: of everybody, shape (U, J, H).
+        begin: line with which the purchases of a customer in a category begin, shape (N,).
+        customer: of each line.
+        category: of each line.
+        product: of each line, in the order of choice.
+        start: first product of each category.
+        old: receives the rows as they were, shape (N, H).
+    """
+    held, n = places.shape[2], begin.size
+    for b in range(n):
+        if b + _AHEAD < n:
+            line = begin[b + _AHEAD]
+            prefetch(places, (customer[line] * places.shape[1] + category[line]) * held)
+        end = begin[b + 1] if b + 1 < n else product.size
+        row, j, new = (
+            places[customer[begin[b]], category[begin[b]]],
+            category[begin[b]],
+            end - begin[b],
+        )
+        for h in range(held):
+            old[b, h] = row[h]
+        for h in range(held):  # the newest first
+            row[h] = old[b, h - new] if h >= new else product[end - 1 - h] - start[j]
