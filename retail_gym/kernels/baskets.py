@@ -29,7 +29,8 @@ from retail_gym.kernels.categories import (
     sum_row,
     values_of,
 )
-from retail_gym.kernels.layer_passes import choose_exactly, negative_binomial, open_categories
+from retail_gym.kernels.layer_bounds import open_categories
+from retail_gym.kernels.layer_passes import choose_exactly, negative_binomial
 from retail_gym.kernels.passes import (
     INSIDE,
     choose,
