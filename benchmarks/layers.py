@@ -25,7 +25,6 @@ from retail_gym.world.layers import Layers
 from retail_gym.world.presets import load_config
 from retail_gym.world.presets.complete_journey import config
 
-
 YEAR = 53  # weeks before the first that is measured
 
 
