@@ -87,7 +87,11 @@ def _visits(config: StoreConfig, target: Target, seeds: int) -> Measure:
 
 
 def _baskets(config: StoreConfig, target: Target, seeds: int) -> Measure:
-    """Visits and categories; what prices and shelves add stays that of the store given."""
+    """Visits and categories; what prices and shelves add stays that of the store given.
+
+    Twice the seeds: lifts differ from one population to the next.
+    """
+    seeds = 2 * seeds
     values = [category_values(config, seed, seed, target.weeks) for seed in _seeds(seeds)]
 
     def measure(store: StoreConfig) -> Summary:

@@ -41,7 +41,7 @@ class Effort:
     rounds: int  # of levels and polish
 
 
-FULL: Final = Effort("full", 741, 2, 100, 120, 40, 45, 150, 120, 5)
+FULL: Final = Effort("full", 741, 2, 100, 64, 16, 24, 150, 120, 5)
 QUICK: Final = Effort("quick", 300, 1, 40, 30, 16, 30, 40, 40, 3)
 EFFORTS: Final = {effort.name: effort for effort in (FULL, QUICK)}
 
@@ -161,7 +161,7 @@ def _jobs(target: Target, plan: Effort, seed: int) -> list[_Job]:
         def work(
             config: StoreConfig, log: Path, tick: Callable[[float], None]
         ) -> tuple[StoreConfig, tuple[float, ...]]:
-            measure = block.measure(config, target, plan.seeds)
+            measure = block.measure(config, target, 2 * plan.seeds)
             config, losses = match_levels(
                 LEVELS[name], config, target.summary, measure, block.keys, plan.rounds, tick
             )

@@ -99,7 +99,7 @@ class Target:
         table: Transactions,
         size: int | None = None,
         sizes: dict[object, int] | None = None,
-        draws: int = 4,
+        draws: int = 8,
         seed: int = 0,
     ) -> Target:
         """Measure a table.
