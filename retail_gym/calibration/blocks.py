@@ -201,6 +201,17 @@ BLOCKS: Final = {
             _baskets,
         ),
         Block(
+            "lifts",
+            "lifts: what large baskets alone bring together",
+            {
+                "category_shift": Range(-1.5, 1.5),
+                _BASKET + "trip_sd": Range(0.0, 1.5),
+                _BASKET + "fill_in_depth": Range(0.0, 3.0),
+            },
+            ("lift", "lift_w1", "ncat", "sd_w", "icc"),
+            _baskets,
+        ),
+        Block(
             "items",
             "items: further products and quantities",
             {

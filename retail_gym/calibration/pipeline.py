@@ -193,6 +193,7 @@ def _jobs(target: Target, plan: Effort, seed: int) -> list[_Job]:
         tastes("tastes-again", plan.tastes // 2),
         levels("baskets", "basket-levels-again", "baskets"),
         search("baskets", "baskets-again", plan.baskets // 2, 0.01),
+        search("lifts", "lifts", plan.baskets // 4, 0.02),
         levels("store", "store-levels-again", "response"),
         levels("prices", "price-levels", "prices"),
         search("prices", "prices", plan.prices, 0.02),
