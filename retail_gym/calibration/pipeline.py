@@ -142,7 +142,7 @@ class _Bar:
 
 def _jobs(target: Target, plan: Effort, seed: int) -> list[_Job]:
     def search(name: str, stage: str, trials: int, step: float) -> _Job:
-        block = BLOCKS[name]
+        block, trials = BLOCKS[name], max(trials, 1)
 
         def work(
             config: StoreConfig, log: Path, tick: Callable[[float], None]
