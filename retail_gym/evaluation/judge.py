@@ -18,6 +18,7 @@ from retail_gym.config import atomic_write, check_choice, check_int
 from retail_gym.data.table import Transactions
 from retail_gym.evaluation.fidelity import fidelity
 from retail_gym.evaluation.measures import Measure, measures_frame, plain_number
+from retail_gym.evaluation.privacy import privacy
 
 if TYPE_CHECKING:
     import polars as pl
@@ -30,6 +31,7 @@ HOLDOUT_SHARE: Final = 0.3
 #: Name of a part -> its function (real, synthetic, holdout, labels=..., seed=...).
 PARTS: Final[Mapping[str, Callable[..., Any]]] = {
     "fidelity": fidelity,
+    "privacy": privacy,
 }
 
 
