@@ -19,6 +19,7 @@ from retail_gym.data.table import Transactions
 from retail_gym.evaluation.fidelity import fidelity
 from retail_gym.evaluation.measures import Measure, measures_frame, plain_number
 from retail_gym.evaluation.privacy import privacy
+from retail_gym.evaluation.utility import utility
 
 if TYPE_CHECKING:
     import polars as pl
@@ -31,6 +32,7 @@ HOLDOUT_SHARE: Final = 0.3
 #: Name of a part -> its function (real, synthetic, holdout, labels=..., seed=...).
 PARTS: Final[Mapping[str, Callable[..., Any]]] = {
     "fidelity": fidelity,
+    "utility": utility,
     "privacy": privacy,
 }
 

@@ -5,7 +5,7 @@
   in the same weeks; and how close the nearest synthetic profile is, compared with the nearest
   real one. Reported: area under the ROC curve, members against others (1/2 is ideal).
 * *Linkage*: a synthetic customer is linked if one real customer made half of the same purchases
-  (week and product, at least five); the control are real customers, linked to other real ones.
+  (week and product, at least twenty); the control are real customers, linked to other real ones.
 * *Singling out*: the attacker draws three purchases (week and product) of a synthetic customer
   and claims that they fit exactly one real customer, and that this one is a member.
 """
@@ -29,7 +29,7 @@ __all__ = ["Auc", "Overlaps", "auc", "overlaps", "profile_scores", "singled_out"
 
 #: Purchases in common that link two customers: as a share of the one's, and at least.
 LINK_SHARE: Final = 0.5
-LINK_ROWS: Final = 5
+LINK_ROWS: Final = 20
 #: Claims of the singling-out attack, and purchases in each.
 CLAIMS: Final = 2_000
 CLAIMED: Final = 3
