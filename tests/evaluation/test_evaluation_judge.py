@@ -67,8 +67,8 @@ def test_same_seed_same_report(shoppers_table) -> None:
 
 def test_misuse_is_refused(shoppers_table) -> None:
     real, other = shoppers_table(1), shoppers_table(2)
-    with pytest.raises(ValueError, match=r"unknown part 'privcy'.*Did you mean 'privacy'"):
-        judge(real, other, parts=["privcy"])
+    with pytest.raises(ValueError, match=r"unknown part 'privat'.*Did you mean 'privacy'"):
+        judge(real, other, parts=["privat"])
     with pytest.raises(ValueError, match="the holdout is the synthetic table itself"):
         judge(real, other, other)
     with pytest.raises(ValueError, match="shoppers 3 has customers of shoppers 1"):
