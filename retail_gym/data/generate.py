@@ -38,7 +38,7 @@ from retail_gym.data.lineage import (
 from retail_gym.data.plan import Plan, episode_key, record_plan
 from retail_gym.data.recipe import Recipe
 from retail_gym.data.shard import write_shard, write_store
-from retail_gym.data.star import SCHEMA_VERSION
+from retail_gym.data.star import SCHEMA_VERSION, table_name
 from retail_gym.policies.base import Policy
 
 __all__ = ["CARD", "KIND", "PACKAGES", "PLAN", "generate", "make_part"]
@@ -125,7 +125,10 @@ def generate(
                 bar.update(len(recipe.customers(number)) * recipe.weeks)
     files = [fact for n in numbers for fact in parts[n]]
     tables = [*recipe.tables(sharded=False), *recipe.tables(sharded=True)]
-    rows = {table.name: sum(f.rows or 0 for f in files if table.owns(f.path)) for table in tables}
+    rows = {
+        table.name: sum(f.rows or 0 for f in files if table_name(f.path) == table.name)
+        for table in tables
+    }
     manifest = write_manifest(
         home,
         KIND,

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from retail_gym.config import atomic_write
 
-__all__ = ["SCHEMA_VERSION", "TABLES", "Column", "Table", "TableWriter", "table_of"]
+__all__ = ["SCHEMA_VERSION", "TABLES", "Column", "Table", "TableWriter", "table_name"]
 
 #: Of the tables; a change of a column is another version.
 SCHEMA_VERSION: Final = 1
@@ -67,10 +67,6 @@ class Table:
         if not self.sharded:
             return f"{self.name}.parquet"
         return f"{self.name}/shard={shard:05d}/part.parquet"
-
-    def owns(self, path: str) -> bool:
-        """Whether a file of a dataset's folder is this table's."""
-        return path.split("/")[0].removesuffix(".parquet") == self.name
 
     def schema(self, dataset: str) -> Any:
         """Arrow schema of the files of a dataset, whose recipe has this hash."""
@@ -218,9 +214,9 @@ _TABLES: Final = (
 TABLES: Final[Mapping[str, Table]] = {table.name: table for table in _TABLES}
 
 
-def table_of(path: str) -> Table:
-    """The table that a file of a dataset's folder belongs to."""
-    return next(table for table in _TABLES if table.owns(path))
+def table_name(path: str) -> str:
+    """Name of the table that a file of a dataset's folder belongs to."""
+    return path.split("/")[0].removesuffix(".parquet")
 
 
 class _Abandoned(Exception):  # noqa: N818 (it is no error)

@@ -25,7 +25,7 @@ from retail_gym.data.lineage import (
     versions,
 )
 from retail_gym.data.recipe import Recipe
-from retail_gym.data.star import SCHEMA_VERSION, table_of
+from retail_gym.data.star import SCHEMA_VERSION, TABLES, table_name
 
 __all__ = ["regenerate", "verify"]
 
@@ -50,6 +50,8 @@ def verify(folder: Path) -> list[str]:
         try:  # what it says is still worth comparing
             manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         except ValueError:
+            return problems
+        if not isinstance(manifest, dict):
             return problems
     try:
         recipe = Recipe.from_plain(manifest["recipe"])
@@ -111,7 +113,9 @@ def _check_file(folder: Path, facts: dict[str, Any], dataset: str) -> list[str]:
         return [*problems, f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})"]
     if rows != facts["rows"]:
         problems.append(f"{path}: {rows:,} rows, the manifest says {facts['rows']:,}")
-    table = table_of(path)
+    table = TABLES.get(table_name(path))
+    if table is None:
+        return [*problems, f"{path}: no table of a dataset"]
     if not schema.equals(table.schema(dataset), check_metadata=True):
         problems.append(
             f"{path}: the schema or its metadata is not that of table {table.name} version "
@@ -125,7 +129,7 @@ def _check_counts(manifest: dict[str, Any], recipe: Recipe) -> list[str]:
     total = dict.fromkeys(manifest["rows"], 0)
     for table in manifest["files"]:
         if table["rows"] is not None:
-            name = table_of(table["path"]).name
+            name = table_name(table["path"])
             total[name] = total.get(name, 0) + table["rows"]
     n_u, n_i = recipe.config.n_customers, recipe.config.n_products
     follows = {
