@@ -1,14 +1,17 @@
 """One shard of a dataset: a block of customers over all weeks, from the recipe and the plan alone.
 
-Given prices, customers know nothing of one another: a shard simulates its own and gets what a
-simulation of the whole store would give them.
+Given prices, customers know nothing of one another, and what a customer is and decides belongs to
+the customer's number. So a shard simulates its own customers, and gets what a simulation of the
+whole store would give them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +21,9 @@ from retail_gym.data.plan import Plan, episode_key
 from retail_gym.data.recipe import Recipe
 from retail_gym.data.star import TableWriter
 from retail_gym.data.truth import TruthKeeper
-from retail_gym.kernels import make_kernel, supports
+from retail_gym.kernels import Memory, Purchases, Request, make_kernel, supports
 from retail_gym.kernels.numba_cpu import NumbaKernel
+from retail_gym.kernels.packed import Packed
 from retail_gym.outcome import WeekOutcome
 from retail_gym.promotion import Promotion, Shelf, stock
 from retail_gym.simulator import Simulator, simulate_weeks
@@ -30,25 +34,52 @@ Ints = NDArray[np.int64]
 
 __all__ = ["shelves", "write_shard", "write_store"]
 
-#: Room for a shard's coefficients; they are drawn again week by week where they need more.
-MEMORY_GIB = 0.5
+#: A marketing feature that keeps customers away.
+NOBODY: Final = -1e300
 
 
-@dataclass(frozen=True)
-class Block:
-    """The customers of a shard in a world that holds them."""
+class BlockKernel(NumbaKernel):
+    """The fast kernel with a block of customers in the store and the others kept away.
 
-    world: World
-    first: int  # number of the world's first customer
-    rows: slice  # of the world's customers: the shard's
+    What the block does is what it would do anyway; the others cost next to nothing.
+
+    Args:
+        block: customer numbers.
+    """
+
+    def __init__(self, block: range) -> None:
+        super().__init__(threads=1)  # the processes are many
+        self._block = slice(block.start, block.stop)
+
+    def weeks(self, world: World, requests: Sequence[Request]) -> list[tuple[Memory, Purchases]]:
+        """One week in each episode; see :class:`retail_gym.kernels.base.Kernel`."""
+        return super().weeks(world, [self._alone(request) for request in requests])
+
+    def _alone(self, request: Request) -> Request:
+        marketing_u = np.full_like(request.offer.marketing_u, NOBODY)
+        marketing_u[self._block] = request.offer.marketing_u[self._block]
+        return request._replace(offer=replace(request.offer, marketing_u=marketing_u))
+
+    def _visits(
+        self, world: World, packed: Packed, requests: Sequence[Request], lazy: bool
+    ) -> list[Any]:
+        """Visits; of nobody else in week 1 either, when everybody comes whatever the offer."""
+        found = super()._visits(world, packed, requests, lazy)
+        for visits in found:
+            visits.visited[: self._block.start] = visits.visited[self._block.stop :] = False
+        return found
 
 
-def customer_block(recipe: Recipe, shard: int) -> Block:
-    """The shard's customers: the same as in a world of the whole store."""
-    customers = recipe.customers(shard)
+def draw_block(recipe: Recipe, customers: range) -> World:
+    """A world in which some customers are those of the store, and who comes after is left out.
+
+    Coefficients per customer and product are drawn when they are needed where their priors allow.
+    """
     config = recipe.config.override(n_customers=customers.stop)
-    world = build_world(config, recipe.world_seed, MEMORY_GIB)
-    return Block(world, 0, slice(customers.start, customers.stop))
+    try:
+        return build_world(config, recipe.world_seed, 0.0)
+    except ValueError:
+        return build_world(config, recipe.world_seed, math.inf)
 
 
 def segment_of_customers(recipe: Recipe, world: World) -> Ints:
@@ -89,39 +120,39 @@ def write_shard(recipe: Recipe, plan: Plan, folder: Path, shard: int) -> list[Fi
     Raises:
         OSError: if the folder cannot be written to or is full.
     """
-    block = customer_block(recipe, shard)
-    world, key = block.world, episode_key(recipe.seed)
-    segment_u = segment_of_customers(recipe, world)[block.first :][: world.n_customers]
+    customers = recipe.customers(shard)
+    world, key = draw_block(recipe, customers), episode_key(recipe.seed)
+    segment_u = segment_of_customers(recipe, world)[: world.n_customers]
     groups = [np.flatnonzero(segment_u == s) for s in range(recipe.segments)]
-    kernel = NumbaKernel(threads=1)  # the processes are many
+    kernel = BlockKernel(customers)
     simulator = Simulator(
         world, key, groups, kernel if supports(kernel, world) else make_kernel(None, world)
     )
-    number_u = block.first + np.arange(world.n_customers)[block.rows]
+    number_u = np.arange(customers.start, customers.stop)
     with TableWriter(folder, recipe.hash, recipe.tables(sharded=True), shard) as out:
-        out.add("customers", customer=number_u, segment=segment_u[block.rows])
+        out.add("customers", customer=number_u, segment=segment_u[number_u])
         truth = None
         if recipe.truth is not None:
-            truth = TruthKeeper(recipe, world, block.first, number_u, segment_u)
+            truth = TruthKeeper(recipe, world, number_u, segment_u)
             truth.write_customers(out)
         for week, shelf in shelves(recipe, plan, world):
             (outcome,) = simulate_weeks([simulator], shelf)
-            out.add("visits", week=week, customer=number_u, visited=outcome.visited[block.rows])
-            add_lines(out, outcome, block)
+            out.add("visits", week=week, customer=number_u, visited=outcome.visited[number_u])
+            add_lines(out, outcome, customers)
             if truth is not None:
                 truth.add_week(out, week, shelf, outcome)
     return [FileFacts.of(folder, path, rows) for path, rows in out.rows.items()]
 
 
-def add_lines(out: TableWriter, outcome: WeekOutcome, block: Block) -> None:
+def add_lines(out: TableWriter, outcome: WeekOutcome, customers: range) -> None:
     """Add a week's purchases of the shard's customers."""
     lines = outcome.lines
-    cut = np.searchsorted(lines.customer, [block.rows.start, block.rows.stop])  # sorted by customer
+    cut = np.searchsorted(lines.customer, [customers.start, customers.stop])  # they are sorted
     part = slice(*cut)
     out.add(
         "transactions",
         week=outcome.week,
-        customer=block.first + lines.customer[part],
+        customer=lines.customer[part],
         category=lines.category[part],
         product=lines.product[part],
         quantity=lines.quantity[part],

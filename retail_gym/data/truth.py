@@ -61,20 +61,16 @@ class TruthKeeper:
     Args:
         recipe: of the dataset, with ``truth``.
         world: that holds the shard's customers.
-        first: number of the world's first customer.
         number_u: numbers of the shard's customers.
         segment_u: segment of each customer of the world.
     """
 
-    def __init__(
-        self, recipe: Recipe, world: World, first: int, number_u: Ints, segment_u: Ints
-    ) -> None:
+    def __init__(self, recipe: Recipe, world: World, number_u: Ints, segment_u: Ints) -> None:
         assert recipe.truth is not None
         sample = recipe.truth.sample(recipe.config.n_customers)
         self._levels = recipe.truth.levels
-        self._number = sample[np.isin(sample, number_u)]
+        self._row = sample[np.isin(sample, number_u)]
         self._world, self._key = world, episode_key(recipe.seed)
-        self._row = self._number - first
         self._segment = segment_u[self._row]
         n = self._row.size
         self._came, self._value, self._probability = (
@@ -89,7 +85,7 @@ class TruthKeeper:
         world, row = self._world, self._row
         out.add(
             "truth_customers",
-            customer=self._number,
+            customer=self._row,
             price_sensitivity=world.c * world.beta_u[row] * world.beta_i.mean(),
             inertia=world.theta[row],
         )
@@ -143,7 +139,7 @@ class TruthKeeper:
         out.add(
             "truth_responses",
             week=week,
-            customer=self._number,
+            customer=self._row,
             level=level,
             discount=discount,
             visit_probability=visit,
@@ -157,7 +153,7 @@ class TruthKeeper:
         """Marketing feature of the sample at some discounts, shape (I,) or (S, I)."""
         if self._world.marketing == "noise":
             stage = rng.Stage.MARKETING
-            return features(customer_words(self._key, week, stage, self._number))
+            return features(customer_words(self._key, week, stage, self._row))
         feature_s = np.atleast_1d(marketing_feature(discount_si, self._world.marketing_scale))
         return np.asarray(feature_s[self._segment if feature_s.size > 1 else 0 * self._segment])
 
@@ -233,7 +229,7 @@ class TruthKeeper:
                 quantity - 1.0, rate_effect, price_effect, capped
             )
         return {
-            "customer": np.full(product.size, self._number[k]),
+            "customer": np.full(product.size, self._row[k]),
             "category": category,
             "product": product,
             "visit_probability": np.full(product.size, visit),
