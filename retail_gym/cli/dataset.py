@@ -26,7 +26,9 @@ def dataset(
     world_seed: Annotated[int, typer.Option(min=0, help="Store.")] = 0,
     customers: Annotated[int | None, typer.Option(min=1, help="Number of customers.")] = None,
     segments: Annotated[int, typer.Option(min=1, help="Customers priced apart.")] = 1,
-    shard_customers: Annotated[int, typer.Option(min=1, help="Customers of a shard.")] = 1000,
+    shard_customers: Annotated[
+        int, typer.Option(min=0, help="Customers of a shard; 0: 1,000, or a tenth if more.")
+    ] = 0,
     truth: Annotated[
         bool, typer.Option("--truth", help="Add probabilities, elasticities, dose and response.")
     ] = False,

@@ -52,7 +52,8 @@ class Recipe:
         seed: luck.
         weeks: T.
         segments: customers priced apart.
-        shard_customers: customers of a shard.
+        shard_customers: customers of a shard; 0: 1,000, or a tenth of a store of more than 10,000
+            (what a shard keeps of customers who are not its own then stays small).
         truth: what to write of the model's own knowledge; None: nothing.
     """
 
@@ -62,7 +63,7 @@ class Recipe:
     seed: int = 0
     weeks: int = 53
     segments: int = 1
-    shard_customers: int = 1000
+    shard_customers: int = 0
     truth: Truth | None = None
 
     def __post_init__(self) -> None:
@@ -70,7 +71,11 @@ class Recipe:
         check_int("seed", self.seed, 0)
         check_int("weeks", self.weeks, 1, 32_767)
         check_int("segments", self.segments, 1, self.config.n_customers)
-        check_int("shard_customers", self.shard_customers, 1)
+        size = check_int("shard_customers", self.shard_customers, 0)
+        if not size:
+            object.__setattr__(
+                self, "shard_customers", max(1000, -(-self.config.n_customers // 10))
+            )
 
     @property
     def n_shards(self) -> int:

@@ -7,7 +7,6 @@ whole store would give them.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,25 +20,32 @@ from retail_gym.data.plan import Plan, episode_key
 from retail_gym.data.recipe import Recipe
 from retail_gym.data.star import TableWriter
 from retail_gym.data.truth import TruthKeeper
-from retail_gym.kernels import Memory, Purchases, Request, make_kernel, supports
+from retail_gym.kernels import Request
 from retail_gym.kernels.numba_cpu import NumbaKernel
 from retail_gym.kernels.packed import Packed
 from retail_gym.outcome import WeekOutcome
 from retail_gym.promotion import Promotion, Shelf, stock
 from retail_gym.simulator import Simulator, simulate_weeks
-from retail_gym.world.population import by_sensitivity, draw_customers
+from retail_gym.world.layer_draws import draw_layers
+from retail_gym.world.population import (
+    Coefficients,
+    DrawnCoefficients,
+    by_sensitivity,
+    draw_coefficients,
+    draw_customers,
+)
 from retail_gym.world.world import World, build_world
 
 Ints = NDArray[np.int64]
 
 __all__ = ["shelves", "write_shard", "write_store"]
 
-#: A marketing feature that keeps customers away.
-NOBODY: Final = -1e300
+#: A visit intercept of who never comes.
+NEVER: Final = -1e300
 
 
 class BlockKernel(NumbaKernel):
-    """The fast kernel with a block of customers in the store and the others kept away.
+    """The fast kernel with a block of customers in the store and nobody else.
 
     What the block does is what it would do anyway; the others cost next to nothing.
 
@@ -49,37 +55,43 @@ class BlockKernel(NumbaKernel):
 
     def __init__(self, block: range) -> None:
         super().__init__(threads=1)  # the processes are many
-        self._block = slice(block.start, block.stop)
-
-    def weeks(self, world: World, requests: Sequence[Request]) -> list[tuple[Memory, Purchases]]:
-        """One week in each episode; see :class:`retail_gym.kernels.base.Kernel`."""
-        return super().weeks(world, [self._alone(request) for request in requests])
-
-    def _alone(self, request: Request) -> Request:
-        marketing_u = np.full_like(request.offer.marketing_u, NOBODY)
-        marketing_u[self._block] = request.offer.marketing_u[self._block]
-        return request._replace(offer=replace(request.offer, marketing_u=marketing_u))
+        self._block = block
 
     def _visits(
         self, world: World, packed: Packed, requests: Sequence[Request], lazy: bool
     ) -> list[Any]:
-        """Visits; of nobody else in week 1 either, when everybody comes whatever the offer."""
         found = super()._visits(world, packed, requests, lazy)
         for visits in found:
             visits.visited[: self._block.start] = visits.visited[self._block.stop :] = False
         return found
 
 
-def draw_block(recipe: Recipe, customers: range) -> World:
-    """A world in which some customers are those of the store, and who comes after is left out.
+def draw_block(recipe: Recipe, block: range) -> World:
+    """A world in which the customers of a block are those of the store.
 
-    Coefficients per customer and product are drawn when they are needed where their priors allow.
+    The others up to them are there by number alone: of the household effects only the block's are
+    drawn, and with a VisitLayer nobody else ever comes.
     """
-    config = recipe.config.override(n_customers=customers.stop)
-    try:
-        return build_world(config, recipe.world_seed, 0.0)
+    config, seed = recipe.config.override(n_customers=block.stop), recipe.world_seed
+    catalog = build_world(config.override(n_customers=1), seed)
+    everybody = np.arange(block.stop)
+    try:  # drawn when they are needed, where their priors allow: little memory, no time to begin
+        pairs: Coefficients | DrawnCoefficients = DrawnCoefficients(config, seed)
     except ValueError:
-        return build_world(config, recipe.world_seed, math.inf)
+        pairs = draw_coefficients(config, seed, everybody, config.n_products)
+    layers = draw_layers(config, seed, np.asarray(block))
+    if layers is not None and layers.visit_u is not None:
+        visit_u = np.full(block.stop, NEVER)
+        visit_u[block.start :] = layers.visit_u[block.start :]
+        layers = replace(layers, visit_u=visit_u)
+    return replace(
+        catalog,
+        theta=draw_customers(config.prior("theta"), seed, "theta", everybody),
+        beta_u=draw_customers(config.prior("beta_u"), seed, "beta_u", everybody),
+        coefficients=pairs,
+        layers=layers,
+        stored_reward_scale=None,
+    )
 
 
 def segment_of_customers(recipe: Recipe, world: World) -> Ints:
@@ -124,10 +136,7 @@ def write_shard(recipe: Recipe, plan: Plan, folder: Path, shard: int) -> list[Fi
     world, key = draw_block(recipe, customers), episode_key(recipe.seed)
     segment_u = segment_of_customers(recipe, world)[: world.n_customers]
     groups = [np.flatnonzero(segment_u == s) for s in range(recipe.segments)]
-    kernel = BlockKernel(customers)
-    simulator = Simulator(
-        world, key, groups, kernel if supports(kernel, world) else make_kernel(None, world)
-    )
+    simulator = Simulator(world, key, groups, BlockKernel(customers))
     number_u = np.arange(customers.start, customers.stop)
     with TableWriter(folder, recipe.hash, recipe.tables(sharded=True), shard) as out:
         out.add("customers", customer=number_u, segment=segment_u[number_u])

@@ -211,6 +211,14 @@ def test_recipe_comes_back():
         Truth(levels=(1.5,))
 
 
+def test_large_stores_have_larger_shards():
+    sizes = {10: 1000, 10_000: 1000, 10_001: 1001, 100_000: 10_000}
+    for customers, size in sizes.items():
+        recipe = recipe_of(customers=customers, shard_customers=0)
+        assert recipe.shard_customers == size
+        assert recipe.hash == recipe_of(customers=customers, shard_customers=size).hash
+
+
 def test_a_finished_dataset_is_left_alone_and_another_refused(tmp_path):
     recipe = recipe_of()
     first = make(tmp_path, recipe)
