@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 from collections.abc import Callable, Generator, Sequence
@@ -103,12 +104,16 @@ class Ray:
             ) from None
         mine = not ray.is_initialized()
         if mine:
-            ray.init(num_cpus=self.workers, include_dashboard=False, log_to_driver=False)
+            # Of a cluster that is running, the size is its own.
+            size = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": self.workers}
+            ray.init(include_dashboard=False, log_to_driver=False, **size)
         try:
-            remote = ray.remote(work)
-            waiting = [remote.remote(task) for task in tasks]
+            remote, queue = ray.remote(work), iter(tasks)
+            at_once = self.workers or int(ray.cluster_resources().get("CPU", 1))
+            waiting = [remote.remote(task) for task in itertools.islice(queue, at_once)]
             while waiting:
                 done, waiting = ray.wait(waiting)
+                waiting += [remote.remote(task) for task in itertools.islice(queue, len(done))]
                 for reference in done:
                     yield _ray_result(ray, reference)
         finally:

@@ -170,7 +170,7 @@ _TABLES: Final = (
     ),
     Table(
         "truth_responses",
-        "week, customer, level: a customer of the sample at another discount",
+        "week, level, customer: a customer of the sample at another discount",
         (
             _WEEK,
             _CUSTOMER,
