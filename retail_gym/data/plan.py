@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from retail_gym.config import to_plain
 from retail_gym.data.lineage import write_json
 from retail_gym.envs.actions import DepthFrequency
-from retail_gym.envs.episodes import for_every_segment, play
 from retail_gym.envs.pricing import RetailPricingEnv
 from retail_gym.policies.base import Policy, is_open_loop, reset_policy
+from retail_gym.policies.episodes import for_every_segment, play
 from retail_gym.world.store_config import PromotionPlan, StoreConfig
 
 __all__ = ["Plan", "episode_key", "record_plan"]

@@ -21,11 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retail_gym.config import check_int
-from retail_gym.envs.episodes import play
 from retail_gym.envs.multi_objective import MultiObjectivePricingEnv
 from retail_gym.envs.pricing import RetailPricingEnv
 from retail_gym.evaluation.metrics import METRICS, RunMetrics
 from retail_gym.policies.base import Policy
+from retail_gym.policies.episodes import play
 from retail_gym.policies.high_low import scenario
 from retail_gym.world.store_config import StoreConfig
 from retail_gym.world.world import World
