@@ -24,6 +24,7 @@ __all__ = [
     "SYMBOLS",
     "Coefficients",
     "DrawnCoefficients",
+    "by_sensitivity",
     "draw_coefficients",
     "draw_customers",
     "stored_gib",
@@ -108,6 +109,14 @@ def draw_customers(prior: Prior, seed: int, symbol: str, customers: ArrayLike) -
     """Draw one value per customer from the symbol's own stream, shape of ``customers``."""
     key = rng.stream_key(seed, 0, rng.symbol_stage(symbol), customers)
     return prior.quantile(rng.uniform(rng.words(key, rng.item_hash(1)[0])))
+
+
+def by_sensitivity(c: float, beta_u: Floats, beta_i: Floats) -> NDArray[np.int64]:
+    r"""Customers by their mean price sensitivity, the most sensitive first, shape (U,).
+
+    .. math:: \bar\beta^w_u = c\,\beta_u\,\bar\beta_i
+    """
+    return np.argsort(c * beta_u * beta_i.mean(), kind="stable")
 
 
 def draw_coefficients(

@@ -20,6 +20,7 @@ from retail_gym.world.layered_catalog import draw_store_catalog
 from retail_gym.world.population import (
     Coefficients,
     DrawnCoefficients,
+    by_sensitivity,
     draw_coefficients,
     draw_customers,
     stored_gib,
@@ -195,8 +196,7 @@ class World:
             ValueError: if there are fewer customers than segments.
         """
         n = check_int("segments", n_segments, 1, self.n_customers)
-        mean_beta_w = self.c * self.beta_u * self.beta_i.mean()
-        return np.array_split(np.argsort(mean_beta_w, kind="stable"), n)
+        return np.array_split(by_sensitivity(self.c, self.beta_u, self.beta_i), n)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the world to one ``.npz`` file, whole or not at all.
