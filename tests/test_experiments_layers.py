@@ -8,13 +8,16 @@ import sys
 import pytest
 
 from experiments import household_layers
-from retail_gym.world.presets.complete_journey import config
+from retail_gym.world.presets.complete_journey import config, some_categories
 
 
 @pytest.fixture
 def small(monkeypatch):
-    """A few large categories, where prices move often enough for the regression."""
-    store = config().override(category_sizes=(12, 9, 7, 4), category_shift=2.5)
+    """Four common categories of few products, where prices move often enough for the regression."""
+    whole = config()
+    few = [j for j, size in enumerate(whole.category_sizes) if 10 <= size <= 40]
+    few.sort(key=lambda j: -whole.layers.catalog.appeal.values[j])
+    store = some_categories(whole, few[:4]).override(category_shift=1.5)
     monkeypatch.setattr(household_layers, "config", lambda: store)
     return store
 

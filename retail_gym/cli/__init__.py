@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from retail_gym.cli.bench import bench
+from retail_gym.cli.calibrate import calibrate
 from retail_gym.cli.conformance import conformance
 from retail_gym.cli.dataset import dataset
 from retail_gym.cli.drift import drift
@@ -29,6 +30,7 @@ app = typer.Typer(
 for command in (
     scenarios, simulate, dataset, verify, log, judge, drift, conformance, info, bench,
 ):  # fmt: skip
+for command in (scenarios, simulate, calibrate, dataset, verify, log, judge, drift, conformance, info, bench):
     app.command()(command)
 
 
