@@ -208,7 +208,7 @@ def test_scenarios_prints_the_table_and_writes_everything(cli, tmp_path) -> None
     summary = json.loads((folder / "scenarios.json").read_text())
     assert summary["worlds"] == [3]
     assert (summary["preset"], summary["seeds"], summary["weeks"]) == ("tiny", 2, 6)
-    assert len(summary["orderings"]) == 4
+    assert len(summary["orderings"]) == 5
     assert set(summary["segments"]) == {"1", "2", "3"}
     assert summary["mean_absolute_relative_error"] == summary["error_by_world"]["3"]
     table = pl.read_csv(folder / "scenarios.csv")
