@@ -53,31 +53,29 @@ def _edges(key: str, sides: Sequence[Empirical]) -> NDArray[np.float64]:
     """Bins that hold all but the outermost 0.1 % of every side."""
     low = min(one.quantile(0.001) for one in sides)
     high = max(one.quantile(0.999) for one in sides)
-    if key not in LOGARITHMIC:
-        if key in WHOLE:
-            step = max(1, int(np.ceil((high - low) / BINS)))
-            return np.arange(low, high + step + 1, step) - 0.5
-        return np.linspace(low, high, BINS + 1)
-    positive = min(float(one.values[one.values > 0].min()) for one in sides)
-    edges = np.geomspace(max(low, positive), 1.001 * high, BINS + 1)
-    if key in WHOLE:  # no bin without a whole number
-        edges = np.unique(np.round(edges)) - 0.5
-        edges = np.append(edges, edges[-1] + 1.0)
-        if low == 0:
-            edges = np.insert(edges, 0, 0.25)
-    return edges
+    if key in WHOLE:  # between whole numbers, so that every bin holds as many as it is wide
+        first = max(low, 1.0)
+        if key in LOGARITHMIC:
+            inner = np.unique(np.round(np.geomspace(first, max(high, first + 1) + 1, BINS)))
+        else:
+            inner = np.arange(first, high + 2 * (step := max(1, round((high - low) / BINS))), step)
+        edges = inner - 0.5
+        return np.insert(edges, 0, 0.25 if key in LOGARITHMIC else -0.5) if low == 0 else edges
+    if key in LOGARITHMIC:
+        positive = min(float(one.values[one.values > 0].min()) for one in sides)
+        return np.geomspace(max(low, positive), 1.001 * high, BINS + 1)
+    return np.linspace(-0.01, 1.01, BINS // 2 + 1)  # shares of weeks: no bin finer than they are
 
 
 def _draw(axis: Any, key: str, sides: Mapping[str, Empirical], styles: Mapping[str, Any]) -> None:
     edges = _edges(key, list(sides.values()))
     logarithmic = key in LOGARITHMIC
+    axis.set_xscale("log" if logarithmic else "linear")
     for name, one in sides.items():
         values = np.clip(one.values, edges[0] + 1e-9, edges[-1] - 1e-9)
         share, _ = np.histogram(values, edges, weights=one.counts / one.size)
         width = np.diff(np.log(edges) if logarithmic else edges)
         axis.stairs(share / width, edges, **styles[name])
-    if logarithmic:
-        axis.set_xscale("log")
     axis.set_yticks([])
     axis.tick_params(labelsize=7)
     axis.spines[["top", "right", "left"]].set_visible(False)
@@ -247,7 +245,7 @@ def plot_elasticities(stores: Mapping[str, pl.DataFrame], path: Path) -> Path:
     figure = new_figure(9.6, 3.9)
     left, right = figure.subplots(1, 2)
     low = min(float(table["elasticity"].quantile(0.005) or 0.0) for table in stores.values())
-    edges = np.linspace(min(low, -4.0), 1.0, 70)
+    edges = np.linspace(min(low, -4.0), 1.0, 45)
     for (name, table), colour in zip(stores.items(), (OURS, SHADES[1]), strict=False):
         values, units = table["elasticity"].to_numpy(), table["units"].to_numpy()
         mean = np.average(values, weights=units)

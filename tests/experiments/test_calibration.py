@@ -324,7 +324,9 @@ def test_the_command_prints_writes_and_draws(study, monkeypatch, tmp_path, capsy
     monkeypatch.setattr(command, "ROOT", tmp_path)
     page = tmp_path / "experiments" / "README.md"
     page.parent.mkdir()
-    page.write_text("above\n<!-- measured:calibration -->\nformer text\n<!-- /measured -->\nbelow\n")
+    page.write_text(
+        "above\n<!-- measured:calibration -->\nformer text\n<!-- /measured -->\nbelow\n"
+    )
     out = tmp_path / "out"
     arguments = ["--against", "train", "--quick", "--ship", "--out", str(out)]
     monkeypatch.setattr(sys, "argv", ["study", *arguments])
