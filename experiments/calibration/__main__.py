@@ -23,10 +23,10 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from experiments.calibration import likeness, pictures, tables
-from experiments.calibration.elasticity import summary
 from experiments.calibration.protocols import AGAINST
 from experiments.calibration.study import BASELINE, FULL, QUICK, Study
 from experiments.leaderboard.table import fill_file
@@ -60,7 +60,7 @@ def text_of(study: Study) -> Iterator[str]:
         f"{tables.markdown(study.prices, tables.PRICES)}"
     )
     yield f"**Complements.** {tables.pairs_text(study.pairs, real)}"
-    yield f"**Prices.** {tables.elasticity_text(study.moved, study.elasticities)}"
+    yield f"**Elasticities.** {tables.elasticity_text(study.moved, study.elasticities)}"
     yield (
         f"**Parts.** Protocol B, {study.size.parts} stores each, other parameters unchanged:\n\n"
         f"{tables.markdown(study.parts, tables.PARTS)}"
@@ -118,11 +118,16 @@ def keep(study: Study, args: argparse.Namespace, pieces: list[str]) -> None:
         write(table.write_csv(), args.out / f"protocol_{name}.csv")
     write(study.prices.write_csv(), args.out / "prices.csv")
     write(study.parts.write_csv(), args.out / "parts.csv")
-    elastic = {name: summary(table) for name, table in study.elasticities.items()}
-    moved = study.moved
-    elastic[study.store.name] |= {
-        "category": moved.category, "basket": moved.basket, "revenue": moved.revenue,
-    }  # fmt: skip
+    elastic = {
+        name: {
+            "mean": found.mean,
+            "standard_error": found.standard_error,
+            "products": found.product.size,
+            "quantiles": np.quantile(found.by_product, (0.05, 0.25, 0.5, 0.75, 0.95)).tolist(),
+            "by_segment": found.by_segment.tolist(),
+        }
+        for name, found in study.elasticities.items()
+    }
     found = {
         "store": to_plain(study.store),
         "against": args.against,
@@ -132,6 +137,7 @@ def keep(study: Study, args: argparse.Namespace, pieces: list[str]) -> None:
         "prices": study.prices.to_dicts(),
         "pairs": None if study.pairs is None else asdict(study.pairs),
         "elasticities": elastic,
+        "moved_prices": asdict(study.moved),
         "parts": study.parts.to_dicts(),
         "goals": tables.verdicts(study.scores, study.prices, study.pairs),
     }

@@ -18,6 +18,7 @@ from retail_gym.evaluation.realism import (
     Profile,
     ks_complement,
 )
+from retail_gym.evaluation.simulated_elasticities import SimulatedElasticities
 from retail_gym.plotting import OURS, PUBLISHED, SHADES, new_figure, save_figure
 
 __all__ = [
@@ -232,11 +233,11 @@ def plot_prices(
     return save_figure(figure, path)
 
 
-def plot_elasticities(stores: Mapping[str, pl.DataFrame], path: Path) -> Path:
+def plot_elasticities(stores: Mapping[str, SimulatedElasticities], path: Path) -> Path:
     """Figure 7: own-price elasticities over products, and against what is sold.
 
     Args:
-        stores: name -> columns units, elasticity; the first in colour.
+        stores: name -> what was measured.
         path: of the picture.
 
     Returns:
@@ -244,21 +245,20 @@ def plot_elasticities(stores: Mapping[str, pl.DataFrame], path: Path) -> Path:
     """
     figure = new_figure(9.6, 3.9)
     left, right = figure.subplots(1, 2)
-    low = min(float(table["elasticity"].quantile(0.005) or 0.0) for table in stores.values())
+    low = min(float(np.quantile(found.by_product, 0.005)) for found in stores.values())
     edges = np.linspace(min(low, -4.0), 1.0, 45)
-    for (name, table), colour in zip(stores.items(), (OURS, SHADES[1]), strict=False):
-        values, units = table["elasticity"].to_numpy(), table["units"].to_numpy()
-        mean = np.average(values, weights=units)
-        left.hist(np.clip(values, edges[0], edges[-1]), edges, density=True, histtype="step", lw=1.5,
-                  color=colour, label=f"{name}: mean {values.mean():.1f}, by units {mean:.1f}")  # fmt: skip
-        right.scatter(units / units.sum(), values, s=5, alpha=0.4, color=colour, linewidths=0,
-                      label=name)  # fmt: skip
+    for (name, found), colour in zip(stores.items(), (OURS, SHADES[1]), strict=False):
+        values = np.clip(found.by_product, edges[0], edges[-1])
+        label = f"{name}: mean {found.by_product.mean():.1f}, by units {found.mean:.1f}"
+        left.hist(values, edges, density=True, histtype="step", lw=1.5, color=colour, label=label)  # type: ignore[arg-type]
+        share = found.units / found.units.sum()
+        right.scatter(share, values, s=5, alpha=0.4, color=colour, linewidths=0, label=name)
     left.axvline(LITERATURE, color="#777777", lw=1, ls="--", label=f"literature {LITERATURE}")
     left.set_xlabel("own-price elasticity, one a product", fontsize=8)
     left.set_yticks([])
     left.legend(fontsize=7, frameon=False, loc="upper left")
     right.set_xscale("log")
-    right.set_xlabel("share of the units sold", fontsize=8)
+    right.set_xlabel("share of the units measured", fontsize=8)
     right.set_ylabel("own-price elasticity", fontsize=8)
     right.set_ylim(edges[0], edges[-1])
     for axis in (left, right):

@@ -32,38 +32,22 @@ class Push:
     """Base prices all the time, some of them moved for good.
 
     Args:
-        what: "product" (one in each category), "category" (all of its products), "basket" (all
-            products) or "nothing".
-        step: by how much log prices move; the sign goes with ``up``.
-        rank: for products, the how-manieth best seller of each category is moved, from 0.
-        up: whether what moves in the reference direction goes up or down. Products and
-            categories move in random directions, half of them each, so that a common effect of
-            all the moves (on visits, say) cancels.
-        ranking: units of every product by which they are ranked, shape (I,), as a tuple.
+        what: "category" (whole categories, half of them up while the others go down, so that a
+            common effect of all moves, on visits say, cancels) or "basket" (all products).
+        step: by how much log prices move.
+        up: whether what moves in the reference direction goes up or down.
     """
 
     what: str
-    step: float = 0.0
-    rank: int = 0
+    step: float
     up: bool = True
-    ranking: tuple[int, ...] = ()
 
     def direction(self, world: World) -> NDArray[np.float64]:
-        """-1, 0 or 1 for each product, shape (I,), before ``up``."""
-        sizes, moves = world.category_sizes, np.zeros(world.n_products)
-        generator = np.random.default_rng([world.seed, self.rank])
-        sign_j = np.where(generator.permutation(sizes.size) % 2, 1.0, -1.0)
+        """-1 or 1 for each product, shape (I,), before ``up``."""
         if self.what == "basket":
-            moves[:] = 1.0
-        elif self.what == "category":
-            moves = np.repeat(sign_j, sizes)
-        elif self.what == "product":
-            units = np.asarray(self.ranking)
-            for j, start in enumerate(world.category_start):
-                order = np.argsort(-units[start : start + sizes[j]], kind="stable")
-                if self.rank < order.size and units[start + order[self.rank]] > 0:
-                    moves[start + order[self.rank]] = sign_j[j]
-        return moves
+            return np.ones(world.n_products)
+        order = np.random.default_rng(world.seed).permutation(world.n_categories)
+        return np.repeat(np.where(order % 2, 1.0, -1.0), world.category_sizes)
 
     def log_moves(self, world: World) -> NDArray[np.float64]:
         """By how much the log price of each product is moved, shape (I,)."""

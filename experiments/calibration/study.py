@@ -9,7 +9,6 @@ from typing import Final
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from experiments.calibration import elasticity, likeness
 from experiments.calibration.parts import without
@@ -17,6 +16,7 @@ from experiments.calibration.protocols import GOALS
 from experiments.calibration.runs import Run, complete
 from experiments.calibration.tables import score_table
 from experiments.realism import Protocol
+from retail_gym import make_world
 from retail_gym.data import Fuel, Transactions, load_complete_journey
 from retail_gym.evaluation.price_response import PriceResponse, price_response
 from retail_gym.evaluation.realism import (
@@ -27,6 +27,10 @@ from retail_gym.evaluation.realism import (
     profile,
     upstream_scores,
 )
+from retail_gym.evaluation.simulated_elasticities import (
+    SimulatedElasticities,
+    simulated_elasticities,
+)
 from retail_gym.world.presets import load_config
 from retail_gym.world.store_config import StoreConfig
 
@@ -34,6 +38,8 @@ __all__ = ["BASELINE", "FULL", "QUICK", "Size", "Study"]
 
 #: The paper's store, beside the one under study.
 BASELINE: Final = "calibrated"
+#: For coefficients of a large population, which are else drawn again [GiB].
+ROOM: Final = 0.1
 
 
 @dataclass(frozen=True)
@@ -44,12 +50,11 @@ class Size:
     repeats: int  # draws of a ceiling
     others: int  # samples of other real customers beside prices and pairs
     parts: int  # seeds of each store without a part
-    ranks: int  # products of each category whose price is moved
     customers: int | None  # where prices are moved; None: the store's
 
 
-FULL: Final = Size({"A": 20, "B": 10}, 20, 5, 3, 4, None)
-QUICK: Final = Size({"A": 3, "B": 2}, 4, 2, 1, 1, 200)
+FULL: Final = Size({"A": 20, "B": 10}, 20, 5, 3, None)
+QUICK: Final = Size({"A": 3, "B": 2}, 4, 2, 1, 200)
 
 
 @dataclass(frozen=True)
@@ -177,20 +182,22 @@ class Study:
             rows.append({"store": title, **dict(frame.select("metric", "score").iter_rows())})
         return pl.DataFrame(rows)
 
-    @cached_property
-    def moved(self) -> elasticity.Elasticities:
-        """Elasticities of the store, by moved prices."""
-        customers = self.size.customers or self.store.n_customers
-        start = Run.of(self.store, customers, self.real["B"].n_weeks, 0)
-        return elasticity.measure(start, self.home, self.size.ranks, self.workers)
+    @property
+    def customers(self) -> int:
+        """Customers where prices are moved."""
+        return self.size.customers or self.store.n_customers
 
     @cached_property
-    def elasticities(self) -> dict[str, pl.DataFrame]:
-        """Own-price elasticities by product: the store's and, by the closed form, the paper's."""
-        paper = elasticity.closed_form(BASELINE, 0, self.size.ranks)
-        return {self.store.name: self.moved.products, BASELINE: paper}
+    def moved(self) -> elasticity.Moved:
+        """What the store answers when whole categories, or all prices, move."""
+        start = Run.of(self.store, self.customers, self.real["B"].n_weeks, 0)
+        return elasticity.moved(start, self.home, self.workers)
 
-    def by_product(self) -> tuple[NDArray[np.float64], list[NDArray[np.float64]]]:
-        """Price coefficients of products, real and simulated."""
-        real, simulated = self.responses
-        return real.by_product, [one.by_product for one in simulated]
+    @cached_property
+    def elasticities(self) -> dict[str, SimulatedElasticities]:
+        """Own-price elasticities of the store and of the paper's, measured alike."""
+        worlds = (
+            make_world(one, 0, n_customers=self.customers, memory_gib=ROOM)
+            for one in (self.store, load_config(BASELINE))
+        )
+        return {world.name: simulated_elasticities(world) for world in worlds}

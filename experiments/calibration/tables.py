@@ -7,10 +7,11 @@ from typing import Any, Final
 
 import polars as pl
 
-from experiments.calibration.elasticity import LITERATURE, Elasticities, summary
+from experiments.calibration.elasticity import LITERATURE, Moved
 from experiments.calibration.likeness import Pairs
 from experiments.calibration.protocols import LIKE, Goal
 from retail_gym.evaluation.realism import HEADLINE, JOINT, RealismReport
+from retail_gym.evaluation.simulated_elasticities import SimulatedElasticities
 
 __all__ = [
     "PARTS",
@@ -170,19 +171,11 @@ def pairs_text(pairs: Pairs | None, real: str) -> str:
     )
 
 
-def elasticity_text(moved: Elasticities, stores: Mapping[str, pl.DataFrame]) -> str:
+def elasticity_text(moved: Moved, stores: Mapping[str, SimulatedElasticities]) -> str:
     """Elasticities in words, the store under study first."""
-    texts = []
-    for name, table in stores.items():
-        found = summary(table)
-        texts.append(
-            f"`{name}` mean {found['mean']:.2f}, weighted by units {found['mean_by_units']:.2f}, "
-            f"quartiles {found['q25']:.2f} to {found['q75']:.2f} ({found['products']:,.0f} "
-            "products)"
-        )
+    texts = [f"`{name}` {found.describe()}" for name, found in stores.items()]
     return (
-        f"Own-price elasticities of the best sellers of each category: {'; '.join(texts)}; "
-        f"literature {LITERATURE}. When all prices of a category move, its units answer with "
-        f"{moved.category:.2f}; when all prices of the store move, units answer with "
-        f"{moved.basket:.2f} and revenue with {moved.revenue:+.2f}."
+        f"{'; '.join(texts)}. Literature: {LITERATURE}. When all prices of a category move for "
+        f"good, its units answer with {moved.category:.2f}; when all prices of the store do, units "
+        f"answer with {moved.basket:.2f} and revenue with {moved.revenue:+.2f}."
     )

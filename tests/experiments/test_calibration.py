@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -22,6 +23,7 @@ from experiments.realism import Protocol, simulated_table
 from retail_gym import make_world, simulate
 from retail_gym.data import Fuel
 from retail_gym.evaluation.realism import JOINT, SCORES, PairLifts, compare, profile
+from retail_gym.evaluation.simulated_elasticities import simulated_elasticities
 from retail_gym.policies import Planned
 from retail_gym.simulator import Simulator
 from retail_gym.world.presets import load_config
@@ -67,20 +69,13 @@ def study(store, real, tmp_path_factory):
     patch.setattr(studies, "load_complete_journey", lambda split, fuel=False: real)
     patch.setattr(studies, "load_config", lambda name: load_config("small"))
     patch.setattr(likeness, "category_names", lambda: list(range(6)))
-    patch.setattr(elasticity, "LEAST_UNITS", 5)
     patch.setattr(studies, "without", lambda one: {name: without(one)[name] for name in SOME})
-    patch.setattr(elasticity, "make_world", quick_world)
+    quick = partial(simulated_elasticities, first_week=4, weeks=3, draws=2, least_units=5)
+    patch.setattr(studies, "simulated_elasticities", quick)
     sides = {"A": StandIn("held_out", "train", True), "B": StandIn("held_out", "train", False)}
-    size = Size({"A": 2, "B": 2}, 2, 2, 1, 2, 40)
+    size = Size({"A": 2, "B": 2}, 2, 2, 1, 40)
     yield Study(store, sides, size, tmp_path_factory.mktemp("runs"))
     patch.undo()
-
-
-def quick_world(preset, seed, **kwargs):
-    """The paper's store in miniature in the place of its full size."""
-    if preset == "calibrated":
-        return make_world("calibrated", seed, category_sizes=(30, 20, 5), n_customers=20)
-    return make_world(preset, seed, **kwargs)
 
 
 def test_runs_are_the_simulation_and_are_kept(store, tmp_path):
@@ -97,7 +92,7 @@ def test_runs_are_the_simulation_and_are_kept(store, tmp_path):
     complete([run], tmp_path, 1, "runs")
     assert run.path(tmp_path).stat().st_mtime_ns == written
     others = [replace(run, seed=4), replace(run, customers=13), replace(run, weeks=7),
-              replace(run, push=Push("nothing")), replace(run, push=Push("basket", 0.1)),
+              replace(run, push=Push("category", 0.1)), replace(run, push=Push("basket", 0.1)),
               replace(run, push=Push("basket", 0.1, up=False))]  # fmt: skip
     assert len({one.path(tmp_path) for one in [run, *others]}) == 7
 
@@ -113,28 +108,13 @@ def test_processes_make_the_same_tables(store, tmp_path):
 
 def test_a_push_moves_what_it_says(store):
     world = make_world(store, 0, n_customers=4)
-    starts, sizes = world.category_start, world.category_sizes
-    assert not Push("nothing", 0.1).log_moves(world).any()
     assert (Push("basket", 0.1).log_moves(world) == 0.1).all()
     assert (Push("basket", 0.1, up=False).log_moves(world) == -0.1).all()
     moves = Push("category", 0.1).log_moves(world)
-    assert np.array_equal(moves, np.repeat(moves[starts], sizes))
-    assert np.sort(moves[starts]).tolist() == [
-        -0.1,
-        -0.1,
-        -0.1,
-        0.1,
-        0.1,
-        0.1,
-    ]  # half of them each way
-    units = np.zeros(world.n_products, dtype=int)
-    best = np.array([5, 14, 21, 30, 33, 40])
-    units[best], units[best + 1] = 9, 7
-    ranking = tuple(units.tolist())
-    for rank, expected in ((0, best), (1, best + 1), (2, [])):
-        moves = Push("product", 0.1, rank, ranking=ranking).log_moves(world)
-        assert np.flatnonzero(moves).tolist() == list(expected)
-        assert np.allclose(np.abs(moves[moves != 0]), 0.1)
+    first = moves[world.category_start]
+    assert np.array_equal(moves, np.repeat(first, world.category_sizes))
+    assert np.sort(first).tolist() == [-0.1, -0.1, -0.1, 0.1, 0.1, 0.1]  # half of them each way
+    assert np.array_equal(Push("category", 0.1, up=False).log_moves(world), -moves)
 
 
 def test_moved_prices_are_those_that_customers_meet(store, tmp_path):
@@ -148,35 +128,34 @@ def test_moved_prices_are_those_that_customers_meet(store, tmp_path):
     assert run.frame(tmp_path)["units"].sum() == units
 
 
-def test_measured_elasticities_are_the_papers_where_closed_forms_hold(tmp_path):
-    """A store without layers and without memory, whose elasticities are known.
+def test_elasticities_of_categories_and_baskets_are_the_papers_where_forms_are_known(tmp_path):
+    """A store without layers or memory, whose demand at any prices can be computed.
 
-    One product in each of 3 categories, 600 customers; tolerance 4 standard errors of paired
-    counts, roughly, which a factor of 1.3 or the wrong sign would break.
+    600 customers, 30 weeks: sampling error of either figure below 0.02.
     """
-    plain = load_config("small").override(
-        name="plain", category_sizes=(6, 5, 4), category_shift=4.5, gamma_store_1=0.0,
-        gamma_store_2=0.0, gamma_store_0=1.0, beta_i=-0.6, n_customers=600,
-    )  # fmt: skip
-    found = elasticity.measure(Run.of(plain, 600, 30, 0), tmp_path, 1)
-    expected = []
     from retail_gym.evaluation.elasticities import expected_demand
 
+    plain = load_config("small").override(
+        name="plain", category_sizes=(6, 5, 4), category_shift=4.5, gamma_store_1=0.0,
+        gamma_store_2=0.0, gamma_store_0=1.0, beta_i=-1.5, gamma_cate_1=0.4, n_customers=600, clip_percentile=100.0,
+    )  # fmt: skip
+    found = elasticity.moved(Run.of(plain, 600, 30, 0), tmp_path, 1)
     world = make_world(plain, 0)
     simulator = Simulator(world, 0)
     simulator.step(world.base_price)
-    demand = expected_demand(world, world.base_price, simulator.memory, seed=0)
-    units = demand.quantity.sum(axis=0)
-    own = (demand.quantity * demand.overall).sum(axis=0) / units
-    for start, size in zip(world.category_start, world.category_sizes, strict=True):
-        expected.append(own[start + int(np.argmax(units[start : start + size]))])
-    got = found.products["elasticity"].to_numpy()
-    assert got.size == 3
-    assert np.mean(got) == pytest.approx(np.mean(expected), rel=0.2)
-    assert found.revenue == pytest.approx(found.basket + 1.0, abs=0.15)
-    assert found.basket < 0.0
-    text = tables.elasticity_text(found, {"plain": found.products})
-    assert f"`plain` mean {got.mean():.2f}" in text
+    units, revenue = [], []
+    for sign in (1, -1):
+        price = world.base_price * np.exp(sign * elasticity.STEP)
+        weeks = [expected_demand(world, price, simulator.memory, seed=0, week=w) for w in (2, 3, 4)]
+        demand = sum(week.quantity for week in weeks)
+        units.append(demand.sum())
+        revenue.append((demand * price).sum())
+    expected = np.log(units[0] / units[1]) / (2 * elasticity.STEP)
+    assert expected < -0.1  # or this test says nothing
+    assert found.basket == pytest.approx(expected, abs=0.05)
+    assert found.category == pytest.approx(expected, abs=0.05)
+    expected = np.log(revenue[0] / revenue[1]) / (2 * elasticity.STEP)
+    assert found.revenue == pytest.approx(expected, abs=0.05)
 
 
 def test_each_part_can_be_left_out(store):
