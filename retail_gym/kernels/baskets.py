@@ -29,7 +29,8 @@ from retail_gym.kernels.categories import (
     sum_row,
     values_of,
 )
-from retail_gym.kernels.layer_passes import choose_exactly, negative_binomial, open_categories
+from retail_gym.kernels.layer_bounds import open_categories
+from retail_gym.kernels.layer_passes import choose_exactly, negative_binomial
 from retail_gym.kernels.passes import (
     INSIDE,
     choose,
@@ -37,9 +38,11 @@ from retail_gym.kernels.passes import (
     element64,
     key_halves,
     poisson,
+    row_number,
     sum_of,
     with_value,
 )
+from retail_gym.kernels.single import prefetch
 from retail_gym.rng import Stage
 from retail_gym.world.layers import MOST_LINES
 
@@ -151,6 +154,7 @@ def _trip(
         single, layered, bounds, u, group, category_hash, c1, c2, size_c, factor_k, room.words,
         room.bounds, room.open_j,
     )  # fmt: skip
+    _ask_for(recent, u, room.open_j, some)
     begun, o, wanted = n, i64(0), True
     while wanted:
         instead = o == some
@@ -175,6 +179,15 @@ def _trip(
             )  # fmt: skip
     _quantities(at, layered, heads, out, begun, n)
     return n
+
+
+@njit(inline="always")
+def _ask_for(recent, u, open_j, some):
+    """Ask for the memory of some categories ahead of time."""
+    held = recent.shape[2]
+    if held:
+        for o in range(some):
+            prefetch(recent, (u * recent.shape[1] + open_j[o]) * held)
 
 
 @njit(**INSIDE)
@@ -234,6 +247,19 @@ def _products(
 def _quantities(at, layered, heads, out, begun, n):
     """Quantities of lines begun..n: one element each, in double precision."""
     single, double, u, k1, k2 = at.single, at.double, at.u, at.k1, at.k2
+    own = row_number(double.beta_z, u)
+    stored = double.heads.size == 0
+    for line in range(begun, n):
+        i = out.lines[2, line]
+        prefetch(double.z, i)
+        prefetch(double.beta_i, i)
+        prefetch(double.gamma_prod_0, i)
+        prefetch(at.log_price_i, i)
+        prefetch(at.shop.position, i)
+        if stored:
+            prefetch(double.beta_x[own], i)
+            prefetch(double.beta_z[own], i)
+            prefetch(double.gamma_prod_1[own], i)
     k = i64(0)
     for line in range(begun, n):
         j, i = out.lines[1, line], out.lines[2, line]

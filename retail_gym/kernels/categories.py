@@ -43,8 +43,8 @@ FAINT: Final = 1e-26
 class Shop(NamedTuple):
     """The shelf of a week: the products that are offered, or all of them and which are."""
 
-    product: Ints  # I': product numbers
-    position: Ints  # I: where among them a product is; -1: not offered
+    product: NDArray[np.int32]  # I': product numbers
+    position: NDArray[np.int32]  # I: where among them a product is; -1: not offered
     price: NDArray[np.float32]  # G, I': price terms
     offered: NDArray[np.bool_]  # I' = I: whether each product is; empty: all of I' are
 

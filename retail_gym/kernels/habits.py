@@ -93,11 +93,13 @@ class Habits:
         new = lines.customer[1:] != lines.customer[:-1]
         new |= lines.category[1:] != lines.category[:-1]
         begin = np.concatenate([[0], 1 + np.flatnonzero(new)])[: lines.product.size]
-        customer, category = lines.customer[begin], lines.category[begin]
+        before = np.empty((begin.size, self._places.shape[2]), dtype=np.int16)
         week = Habits(self._places)
         week._lock = self._lock
         with self._lock:
-            before = self._places[customer, category]
-            remember(self._places, begin, customer, category, lines.product, category_start)
-            self._change = _Change(week, customer, category, before)
+            remember(
+                self._places, begin, lines.customer, lines.category, lines.product, category_start,
+                before,
+            )  # fmt: skip
+            self._change = _Change(week, lines.customer[begin], lines.category[begin], before)
         return week

@@ -7,9 +7,11 @@ are computed along with a trip only where next week's visits need them (gamma_st
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +28,7 @@ from retail_gym.kernels.packed import Packed, pack
 from retail_gym.model.store_visit import store_utility, visit_probability, visit_propensity
 from retail_gym.model.visit_effects import opening_probability
 from retail_gym.rng import Stage
+from retail_gym.world.layers import MOST_LINES
 from retail_gym.world.noise import customer_words
 from retail_gym.world.trip import drift, trip_draws, visit_effects
 from retail_gym.world.world import World
@@ -36,6 +39,10 @@ Places = NDArray[np.int16]
 Share = Callable[[Callable[[int, int], Any], int], list[Any]]
 
 __all__ = ["FastLayerMemory", "household_week"]
+
+#: Lines that a thread writes down before they are collected.
+_LINES: Final = 32_768
+_own = threading.local()
 
 
 class FastLayerMemory(FastMemory):
@@ -186,17 +193,12 @@ def _trips(
     single, shop, bounds = shelf_of_week(world, board, week)
     wanted = world.gamma_store_1 != 0.0
     value_c, error_c = np.zeros((2, n if wanted else 0))
-    each = np.minimum(world.category_sizes, 64 if layered.further_j.size else 1)
-    capacity = int(each.sum()) + 64 * 1024
-
     heads = np.array([rng.stream_head(key, week, stage) for stage in STAGES], dtype=np.uint64)
 
     def work(first: int, last: int) -> tuple[Ints, list[Ints]]:
         counted, parts = np.zeros(5, dtype=np.int64), []
-        room = _room(world, single.heads.size == 0)
-        out = Lines(
-            np.empty((4, capacity), dtype=np.int64), np.empty((2, capacity)), value_c, error_c
-        )
+        room, scratch = _room(world)
+        out = Lines(*scratch, value_c, error_c)
         while first < last:
             first, found = baskets(
                 single,
@@ -225,11 +227,11 @@ def _trips(
             parts.append(lines)
         return counted, parts
 
-    found: list[Ints] = [np.zeros((4, 0), dtype=np.int64)]
+    found: list[Ints] = []
     for counted, parts in share(work, n):
         counts += counted
         found += parts
-    lines = Purchases(*np.concatenate(found, axis=1))
+    lines = Purchases(*np.concatenate(found or [np.zeros((4, 0), dtype=np.int64)], axis=1))
     if not wanted:
         return lines, None, np.zeros(world.n_customers)
     value, error = np.zeros((2, world.n_customers))
@@ -237,14 +239,25 @@ def _trips(
     return lines, value, error
 
 
-def _room(world: World, stored: bool) -> Room:
-    n, largest = world.n_categories, int(world.category_sizes.max())
-    return Room(
-        np.empty(largest, dtype=np.float32),
-        None if stored else np.empty((2, largest), dtype=np.float32),
-        np.empty(largest),
-        np.empty(n, dtype=np.uint32),
-        np.empty(n, dtype=np.float32),
-        np.empty(n, dtype=np.int64),
-        np.empty(n),
-    )
+def _room(world: World) -> tuple[Room, tuple[Ints, Floats]]:
+    """This thread's memory for the trips of a store, and for their lines and rates."""
+    if not hasattr(_own, "rooms"):
+        _own.rooms = WeakKeyDictionary()
+    if world not in _own.rooms:
+        n, largest = world.n_categories, int(world.category_sizes.max())
+        stored = pack(world).single.heads.size == 0
+        room = Room(
+            np.empty(largest, dtype=np.float32),
+            None if stored else np.empty((2, largest), dtype=np.float32),
+            np.empty(largest),
+            np.empty(n, dtype=np.uint32),
+            np.empty(n, dtype=np.float32),
+            np.empty(n, dtype=np.int64),
+            np.empty(n),
+        )
+        most = int(np.minimum(world.category_sizes, MOST_LINES).sum())  # of one trip
+        capacity = most + _LINES
+        scratch = np.empty((4, capacity), dtype=np.int64), np.empty((2, capacity))
+        _own.rooms[world] = room, scratch
+    found: tuple[Room, tuple[Ints, Floats]] = _own.rooms[world]
+    return found

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retail_gym.kernels.categories import Shop
-from retail_gym.kernels.layer_passes import NEVER, Bounds, Layered, value_bounds, week_rises
+from retail_gym.kernels.layer_bounds import NEVER, Bounds, Layered, value_bounds, week_rises
 from retail_gym.kernels.memory import Board
 from retail_gym.kernels.packed import Packed, Single, pack
 from retail_gym.kernels.shelf import terms
@@ -23,7 +23,7 @@ Floats32 = NDArray[np.float32]
 __all__ = ["Shelf", "layers_of", "shelf_of_week"]
 
 #: Sensitivities to prices at which values are tabulated where nothing else differs.
-_POINTS: Final = 9
+_POINTS: Final = 5
 #: Groups of customers up to which they are, every week; beyond, once at base prices.
 _GROUPS: Final = 8
 
@@ -36,9 +36,13 @@ class Shelf(NamedTuple):
     bounds: Bounds
 
 
+_Season = tuple[Single, NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_]]
+
+
 class _Packed(NamedTuple):
     layered: Layered
     values: list[tuple[Floats32, float, float]]  # at base prices, once somebody asks
+    shelves: dict[int, _Season]  # by week of the cycle: some 20 bytes a product
 
 
 _packed: WeakKeyDictionary[World, _Packed] = WeakKeyDictionary()
@@ -52,7 +56,7 @@ def layers_of(world: World) -> Layered:
 def _all_of(world: World) -> _Packed:
     found = _packed.get(world)
     if found is None:
-        found = _packed[world] = _Packed(_pack(world), [])
+        found = _packed[world] = _Packed(_pack(world), [], {})
     return found
 
 
@@ -121,13 +125,27 @@ def shelf_of_week(world: World, board: Board, week: int) -> Shelf:
 
 def _shop(world: World, packed: Packed, board: Board, week: int) -> tuple[Single, Shop]:
     """The store without what is not offered; where customers differ a mask takes its place."""
-    single, shelf, n = packed.single, offered(world, week), world.n_products
-    every, everything = np.arange(n), np.zeros(0, dtype=bool)
+    assert world.layers is not None
+    layer, shelves = world.layers.config.availability, _all_of(world).shelves
+    season = 0 if layer is None else week % layer.cycle
+    if season not in shelves:
+        shelves[season] = _season(world, packed.single, week)
+    single, product, position, mask = shelves[season]
+    price = board.price[0]
+    if single is not packed.single:
+        price = np.take(price, product, axis=1)
+    return single, Shop(product, position, price, mask)
+
+
+def _season(world: World, single: Single, week: int) -> _Season:
+    """What is offered in a week, as in all weeks that are whole cycles from it."""
+    shelf, everything = offered(world, week), np.zeros(0, dtype=bool)
+    every = np.arange(world.n_products, dtype=np.int32)
     if shelf is None or shelf.all():
-        return single, Shop(every, every, board.price[0], everything)
+        return single, every, every, everything
     if len(single.base) != 1:
-        return single, Shop(every, np.where(shelf, every, -1), board.price[0], shelf)
-    product, before = np.flatnonzero(shelf), np.concatenate([[0], np.cumsum(shelf)])
+        return single, every, np.where(shelf, every, np.int32(-1)), shelf
+    product, before = every[shelf], np.concatenate([[0], np.cumsum(shelf)])
     less = single._replace(
         item_hash=single.item_hash[product],
         base=single.base[:, product],
@@ -135,8 +153,8 @@ def _shop(world: World, packed: Packed, board: Board, week: int) -> tuple[Single
         start=before[single.start],
         stop=before[single.stop],
     )
-    position = np.where(shelf, before[1:] - 1, -1)
-    return less, Shop(product, position, board.price[0][:, product], everything)
+    position = np.where(shelf, before[1:] - 1, -1).astype(np.int32)
+    return less, product, position, everything
 
 
 def _at_base_prices(world: World, packed: Packed) -> tuple[Floats32, float, float]:
@@ -169,7 +187,7 @@ def _table(
         np.zeros(packed.noise_coefficients.size, dtype=np.float32),
         float(price_size),
         float(LOG2E * packed.double.noise.max()),
-        float(np.abs(packed.double.feature).max()),
+        np.float32(np.abs(packed.double.feature).max()),
         world.gamma_cate_1,
         None if single.heads.size == 0 else np.empty((2, largest), dtype=np.float32),
         np.empty(largest, dtype=np.float32),
