@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 
 from experiments.coupons import tables
 from experiments.coupons.agentsim_noise import AgentSimKernel, agentsim_feature
-from experiments.coupons.episodes import FixedArm, SegmentRule, run
+from experiments.coupons.episodes import SegmentRule, run
 from experiments.coupons.references import (
     FarSightedOracle,
     Knowledge,
@@ -22,6 +22,7 @@ from experiments.coupons.references import (
 )
 from experiments.coupons.stores import SHARED_RANKS, agentsim_store
 from retail_gym import make_world, rng
+from retail_gym.envs.coupon_views import FixedArm
 from retail_gym.envs.coupons import COUPON_LEVELS, RetailCouponEnv
 from retail_gym.kernels.reference import ReferenceKernel
 from retail_gym.world.expectation import expected_visit

@@ -19,9 +19,9 @@ from agents.linucb import LinUCB
 from agents.neural_boltzmann import NeuralBoltzmann
 from agents.thompson import LinearThompson
 from experiments.coupons.deep import train_deep
-from experiments.coupons.episodes import FixedArm, Policy, SegmentRule, run
+from experiments.coupons.episodes import Policy, SegmentRule, run
 from experiments.coupons.references import FarSightedOracle, Knowledge, Oracle, StaticRule
-from retail_gym.envs.coupon_views import UniformCoupons
+from retail_gym.envs.coupon_views import FixedArm, UniformCoupons
 from retail_gym.envs.coupons import COUPON_LEVELS, RetailCouponEnv
 
 __all__ = ["SETTINGS", "score", "train_all"]

@@ -12,18 +12,7 @@ from retail_gym.envs.coupons import COUPON_LEVELS, SEGMENTS, RetailCouponEnv, cu
 
 Policy = Callable[[Any, int], Any]
 
-__all__ = ["FixedArm", "SegmentRule", "run"]
-
-
-class FixedArm:
-    """The same coupon for everybody, always."""
-
-    def __init__(self, arm: int) -> None:
-        self.arm = arm
-
-    def __call__(self, observation: NDArray[Any], week: int) -> NDArray[np.int64]:
-        """Arms, shape (U,)."""
-        return np.full(len(observation), self.arm)
+__all__ = ["SegmentRule", "run"]
 
 
 class SegmentRule:

@@ -19,11 +19,11 @@ from agents.linear_arms import LinearArms
 from agents.linucb import LinUCB
 from agents.thompson import LinearThompson
 from experiments.coupons.agentsim_noise import AgentSimKernel, agentsim_cap
-from experiments.coupons.episodes import FixedArm, Policy, SegmentRule, run
+from experiments.coupons.episodes import Policy, SegmentRule, run
 from experiments.coupons.one_step import DQN, Boltzmann, GreedyPPO, OfflineData
 from experiments.coupons.stores import agentsim_store
 from retail_gym import World, make_world
-from retail_gym.envs.coupon_views import UniformCoupons, play
+from retail_gym.envs.coupon_views import FixedArm, UniformCoupons, play
 from retail_gym.envs.coupons import COUPON_LEVELS, RetailCouponEnv
 from retail_gym.kernels import Kernel
 

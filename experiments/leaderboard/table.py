@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,7 +180,7 @@ def markdown(rows: pl.DataFrame, command: str = COMMAND) -> str:
             f"{chance} | {_seeds(row)} | {steps} | {_minutes(row.cpu_seconds)} | "
             f"{_minutes(row.wall_seconds)} |"
         )
-    lines += ["", f"`{command} --task {task}`"]
+    lines += ["", f"`{command} --task {shlex.quote(task)}`"]
     return "\n".join(lines)
 
 

@@ -8,8 +8,10 @@ from typing import Any
 import typer
 
 from retail_gym.cli.bench import bench
+from retail_gym.cli.calibrate import calibrate
 from retail_gym.cli.conformance import conformance
 from retail_gym.cli.info import info
+from retail_gym.cli.log import log
 from retail_gym.cli.scenarios import scenarios
 from retail_gym.cli.simulate import simulate
 
@@ -21,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Retail pricing as a reinforcement-learning environment.",
 )
-for command in (scenarios, simulate, conformance, info, bench):
+for command in (scenarios, simulate, log, calibrate, conformance, info, bench):
     app.command()(command)
 
 

@@ -12,6 +12,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from retail_gym.config import check_int
 from retail_gym.envs.coupons import COUPON_LEVELS, RetailCouponEnv
 
 Floats = NDArray[np.float64]
@@ -19,7 +20,15 @@ Floats32 = NDArray[np.float32]
 Ints = NDArray[np.int64]
 CouponPolicy = Callable[[Floats32, int], Any]
 
-__all__ = ["CouponLog", "CustomerVectorEnv", "UniformCoupons", "joint_env", "play", "policy_stream"]
+__all__ = [
+    "CouponLog",
+    "CustomerVectorEnv",
+    "FixedArm",
+    "UniformCoupons",
+    "joint_env",
+    "play",
+    "policy_stream",
+]
 
 _ARMS: Final = 0xC0  # the stream of uniform random coupons
 
@@ -193,3 +202,21 @@ class UniformCoupons:
         """Arms of the customers, shape (U,)."""
         shape = observation.shape[:1]
         return np.asarray(self._generator.integers(COUPON_LEVELS.size, size=shape))
+
+
+class FixedArm:
+    """The same coupon for everybody, always.
+
+    Args:
+        arm: 0..10.
+    """
+
+    def __init__(self, arm: int) -> None:
+        self.arm = check_int("arm", arm, 0, COUPON_LEVELS.size - 1)
+
+    def __repr__(self) -> str:
+        return f"FixedArm({self.arm})"
+
+    def __call__(self, observation: Floats32, week: int) -> Ints:
+        """Arms of the customers, shape (U,)."""
+        return np.full(len(observation), self.arm)

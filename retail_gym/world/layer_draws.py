@@ -130,12 +130,13 @@ def _basket(
     own = _normal(seed, "basket_size", customers)
     size_u = layer.size_sd * (rho * often + np.sqrt(1.0 - rho**2) * own)
     spread = draw_vector(_UNIFORM, seed, "affinity_spread", n)
+    affinity_sd = draw_vector(layer.prior("affinity_sd"), seed, "affinity_sd", n)
     household = household_effect(
         size_u,
         _normals(seed, "taste", customers, layer.factors),
         _loadings(layer.taste_loading, seed, "taste_loading", n, layer.factors),
         _normals(seed, "affinity", customers, n),
-        layer.affinity_sd * np.exp(layer.affinity_spread * special.ndtri(spread)),
+        affinity_sd * np.exp(layer.affinity_spread * special.ndtri(spread)),
     )
     # Shares of 0 and 1 have infinite log-odds, and expit(+-inf) gives them back.
     odds = special.logit(layer.fill_in_share)

@@ -19,13 +19,12 @@ from scipy import special
 
 from retail_gym.model.category_choice import category_value
 from retail_gym.world.catalog import Catalog, draw_catalog, draw_vector
-from retail_gym.world.layers import CatalogLayer
 from retail_gym.world.priors import Listed, Prior, Uniform
 from retail_gym.world.store_config import StoreConfig
 
 Floats = NDArray[np.float64]
 
-__all__ = ["appeal_score", "by_category", "draw_store_catalog", "normal_scores"]
+__all__ = ["appeal_score", "by_category", "category_appeal", "draw_store_catalog", "normal_scores"]
 
 
 def normal_scores(values: ArrayLike) -> Floats:
@@ -68,11 +67,24 @@ def by_category(prior: Prior, score: Floats, correlation: float, seed: int, symb
     return prior.quantile(special.ndtr(_correlated(score, correlation, seed, symbol)))
 
 
-def _appeal(layer: CatalogLayer, score: Floats) -> Floats:
-    prior = layer.prior("appeal")
+def category_appeal(config: StoreConfig, seed: int) -> Floats:
+    """Log-odds of each category for the average customer at base prices, shape (J,).
+
+    Args:
+        config: a store with a CatalogLayer.
+        seed: world seed.
+    """
+    assert config.layers is not None
+    assert config.layers.catalog is not None
+    prior, n = config.layers.catalog.prior("appeal"), len(config.category_sizes)
     if isinstance(prior, Listed):
-        return prior.of_items("appeal", score.size)
-    return prior.quantile(special.ndtr(score))
+        return prior.of_items("appeal", n) + config.category_shift
+    return prior.quantile(special.ndtr(appeal_score(config, seed))) + config.category_shift
+
+
+def median_of(prior: Prior) -> float:
+    """The median of a law."""
+    return float(prior.quantile(0.5))
 
 
 def draw_store_catalog(config: StoreConfig, seed: int) -> Catalog:
@@ -89,12 +101,21 @@ def draw_store_catalog(config: StoreConfig, seed: int) -> Catalog:
     of_category = _correlated(appeal, layer.price_appeal_correlation, seed, "price_category")
     of_product = _correlated(score, layer.price_popularity_correlation, seed, "price_product")
     log_price = np.repeat(layer.price_category_sd * of_category, sizes)
-    log_price += layer.price_product_sd * of_product
-    log_price += layer.log_price - log_price.mean()  # large categories weigh more
+    spread = layer.prior("price_product_sd")
+    if isinstance(spread, Listed):
+        spread_i = np.repeat(spread.of_items("price_product_sd", sizes.size), sizes)
+        log_price += np.maximum(spread_i, 0.0) * of_product
+    else:
+        log_price += median_of(spread) * of_product
+    level = layer.prior("log_price")
+    if isinstance(level, Listed):
+        log_price += np.repeat(level.of_items("log_price", sizes.size), sizes)
+    else:  # large categories weigh more
+        log_price += median_of(level) - log_price.mean()
     price = np.maximum(np.exp(log_price), config.lowest_price)
 
     def median(symbol: str) -> float:
-        return float(config.prior(symbol).quantile(0.5))
+        return median_of(config.prior(symbol))
 
     beta_w = config.c * median("beta_u") * plain.beta_i
     beta_z = median("beta_z")
@@ -115,7 +136,7 @@ def draw_store_catalog(config: StoreConfig, seed: int) -> Catalog:
         gamma_prod_0 = np.repeat(log_rate, sizes) - median("gamma_prod_1") * utility
     return replace(
         plain,
-        gamma_cate_0=_appeal(layer, appeal) + config.category_shift - plain.gamma_cate_1 * value,
+        gamma_cate_0=category_appeal(config, seed) - plain.gamma_cate_1 * value,
         z=quality,
         alpha_0=price - plain.alpha_1 * quality,
         base_price=price,

@@ -85,9 +85,9 @@ class CatalogLayer(_Layer):
         size_correlation: of the normal scores of appeal and of the number of products.
         popularity_sd: of a product's utility.
         popularity_skew: weight of the squared normal score, relative to the score's.
-        log_price: mean over products of the log base price [log $].
+        log_price: log base price [log $], mean over products; ``Listed``: j, of a category's.
         price_category_sd: spread of log prices between categories.
-        price_product_sd: spread of log prices within a category.
+        price_product_sd: spread of log prices within a category; ``Listed``: j (below 0: 0).
         price_appeal_correlation: of the category's part with its appeal.
         price_popularity_correlation: of the product's part with its popularity.
     """
@@ -96,18 +96,16 @@ class CatalogLayer(_Layer):
     size_correlation: float = 0.0
     popularity_sd: float = 1.0
     popularity_skew: float = 0.0
-    log_price: float = 1.0
+    log_price: PriorLike = 1.0
     price_category_sd: float = 0.0
-    price_product_sd: float = 0.0
+    price_product_sd: PriorLike = 0.0
     price_appeal_correlation: float = 0.0
     price_popularity_correlation: float = 0.0
     ranges: ClassVar = {
         "size_correlation": _CORRELATION,
         "popularity_sd": _SD,
         "popularity_skew": (-1.0, 1.0),
-        "log_price": (-5.0, 10.0),
         "price_category_sd": _SD,
-        "price_product_sd": _SD,
         "price_appeal_correlation": _CORRELATION,
         "price_popularity_correlation": _CORRELATION,
     }
@@ -151,7 +149,7 @@ class BasketLayer(_Layer):
         taste_loading: j, k: weight of a customer's taste k in category j; one law for all
             factors, or a tuple with one for each (``Listed`` for estimates by category).
         trip_loading: j, k: weight of a trip's factor k in category j, likewise.
-        affinity_sd: of the customer's own liking of a category.
+        affinity_sd: j, standard deviation over customers of their own liking of a category.
         affinity_spread: standard deviation of the log of that over categories.
         something: a trip that would buy nothing buys in one category.
     """
@@ -165,13 +163,13 @@ class BasketLayer(_Layer):
     factors: int = 0
     taste_loading: PriorLike | tuple[PriorLike, ...] = 0.0
     trip_loading: PriorLike | tuple[PriorLike, ...] = 0.0
-    affinity_sd: float = 0.0
+    affinity_sd: PriorLike = 0.0
     affinity_spread: float = 0.0
     something: bool = False
     ranges: ClassVar = {
         "size_sd": _SD, "visit_correlation": _CORRELATION, "trip_sd": _SD,
         "fill_in_share": _SHARE, "fill_in_spread": _SD, "fill_in_depth": (-20.0, 20.0),
-        "factors": (0, 64), "affinity_sd": _SD, "affinity_spread": _SD,
+        "factors": (0, 64), "affinity_spread": _SD,
     }  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -179,9 +177,10 @@ class BasketLayer(_Layer):
         for name in ("taste_loading", "trip_loading"):
             laws = getattr(self, name)
             if isinstance(laws, tuple) and len(laws) != self.factors:
-                raise ValueError(
-                    f"BasketLayer.{name} has {len(laws)} laws for {self.factors} factors"
-                )
+                count = f"{len(laws)} laws for {self.factors} factors"
+                raise ValueError(f"BasketLayer.{name} has {count}")
+        if self.prior("affinity_sd").quantile(1e-9) < 0.0:
+            raise ValueError(f"BasketLayer.affinity_sd must be at least 0, got {self.affinity_sd}")
 
 
 @dataclass(frozen=True)

@@ -144,6 +144,7 @@ def draw_coefficients(
     """
     hashed = rng.item_hash(products)
     grid = isinstance(products, int | np.integer)
+    shape = (np.size(customers), hashed.size) if grid else np.shape(customers)
 
     def word(symbol: str) -> NDArray[np.uint32]:
         key = rng.stream_key(seed, 0, rng.symbol_stage(symbol), customers)
@@ -152,7 +153,10 @@ def draw_coefficients(
         return rng.words(key, hashed)
 
     def draw(symbol: str) -> Floats32:
-        return config.prior(symbol).from_words(word(symbol)).astype(np.float32)
+        prior = config.prior(symbol)
+        if isinstance(prior, Constant):  # needs no draws
+            return np.full(shape, prior.value, dtype=np.float32)
+        return prior.from_words(word(symbol)).astype(np.float32)
 
     persistent = config.features == "persistent"
     return Coefficients(

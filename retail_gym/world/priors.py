@@ -6,7 +6,6 @@ symbol has its own stream, and adding customers or products changes nobody's coe
 
 Coefficients per customer *and* product come by the million. For them the normal family offers
 :meth:`Prior.from_words`, which uses the cheap normal of :mod:`retail_gym.rng`.
-
 Source: Tables 3 and 5 of the paper use exactly these families.
 """
 
@@ -37,6 +36,7 @@ __all__ = [
     "MinGumbel",
     "Normal",
     "Prior",
+    "ScaledBeta",
     "TruncatedNormal",
     "Uniform",
     "as_prior",
@@ -62,8 +62,8 @@ class Prior:
 
     def _check(self, **bounds: tuple[float, float]) -> None:
         for field in fields(self):
-            low, high = bounds.get(field.name, (-math.inf, math.inf))
             value = getattr(self, field.name)
+            low, high = bounds.get(field.name, (-math.inf, math.inf))
             if field.name in ("low", "high") and isinstance(value, int | float):
                 if math.isnan(value):
                     raise ValueError(f"{type(self).__name__}.{field.name} must not be NaN")
@@ -118,12 +118,10 @@ class LogNormal(Prior):
         self._check(sigma=_POSITIVE)
 
     def quantile(self, u: ArrayLike) -> Floats:
-        normal = special.ndtri(np.asarray(u, dtype=np.float64))
-        return np.asarray(np.exp(self.mu + self.sigma * normal))
+        return np.asarray(np.exp(self.mu + self.sigma * special.ndtri(np.asarray(u, dtype=float))))
 
     def from_words(self, words: NDArray[np.uint32]) -> Floats:
-        # One exponential per lattice point instead of one per draw: the same numbers.
-        table = np.exp(self.mu + self.sigma * rng.normal_lattice())
+        table = np.exp(self.mu + self.sigma * rng.normal_lattice())  # one exponential per point
         return np.asarray(table[rng.byte_sum(words)])
 
 
@@ -204,10 +202,9 @@ class Laplace(Prior):
         self._check(sd=_POSITIVE)
 
     def quantile(self, u: ArrayLike) -> Floats:
-        u = np.asarray(u, dtype=np.float64)
-        side = np.log(2.0 * np.minimum(u, 1.0 - u))  # <= 0
-        scale = self.sd / math.sqrt(2.0)
-        return np.asarray(self.loc + scale * np.where(u < 0.5, side, -side))
+        u = np.asarray(u, dtype=float)
+        side = self.sd / math.sqrt(2.0) * np.log(2.0 * np.minimum(u, 1.0 - u))  # <= 0
+        return np.asarray(self.loc + np.where(u < 0.5, side, -side))
 
 
 @dataclass(frozen=True)
@@ -241,10 +238,8 @@ class LogitBeta(Prior):
 
     def quantile(self, u: ArrayLike) -> Floats:
         u = np.asarray(u, dtype=np.float64)
-        share, rest = (
-            special.betaincinv(self.a, self.b, u),
-            special.betaincinv(self.b, self.a, 1 - u),
-        )
+        share = special.betaincinv(self.a, self.b, u)
+        rest = special.betaincinv(self.b, self.a, 1 - u)
         return np.asarray(np.log(share) - np.log(rest))
 
 
@@ -272,6 +267,24 @@ class Beta(Prior):
 
     def from_words(self, words: NDArray[np.uint32]) -> Floats:
         return rng.beta(words, self.a, self.b)
+
+
+@dataclass(frozen=True)
+class ScaledBeta(Prior):
+    """Beta(a, b) stretched to [low, high]."""
+
+    a: float
+    b: float
+    low: float
+    high: float
+    kind: ClassVar[str] = "scaled_beta"
+
+    def __post_init__(self) -> None:
+        self._check(a=_POSITIVE, b=_POSITIVE)
+        Uniform(self.low, self.high)  # checks the ends
+
+    def quantile(self, u: ArrayLike) -> Floats:
+        return np.asarray(self.low + (self.high - self.low) * Beta(self.a, self.b).quantile(u))
 
 
 @dataclass(frozen=True)
@@ -307,7 +320,7 @@ _KINDS: dict[str, Callable[..., Prior]] = {
     cls.kind: cls
     for cls in (
         Constant, Normal, LogNormal, HalfNormal, TruncatedNormal, Gumbel, MinGumbel, Laplace,
-        Uniform, Beta, LogitBeta, Listed,
+        Uniform, Beta, LogitBeta, ScaledBeta, Listed,
     )
 }  # fmt: skip
 

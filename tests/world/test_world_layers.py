@@ -28,8 +28,18 @@ from retail_gym.world.layers import (
     VisitLayer,
 )
 from retail_gym.world.presets import load_config, shipped_reward_scale
+from retail_gym.world.presets.complete_journey import product_counts, some_categories
 from retail_gym.world.presets.complete_journey import config as complete_journey
-from retail_gym.world.priors import Beta, Laplace, Listed, LogitBeta, MinGumbel, Normal, as_prior
+from retail_gym.world.priors import (
+    Beta,
+    Laplace,
+    Listed,
+    LogitBeta,
+    MinGumbel,
+    Normal,
+    ScaledBeta,
+    as_prior,
+)
 from retail_gym.world.storage import config_from_json, config_from_mapping, config_to_json
 
 ALL = Layers(
@@ -268,6 +278,7 @@ def test_new_priors_by_their_laws():
     for prior, law in (
         (MinGumbel(0.5, 2.0), stats.gumbel_l(0.5, 2.0)),
         (Laplace(0.5, 2.0), stats.laplace(0.5, np.sqrt(2.0))),
+        (ScaledBeta(0.7, 0.3, -2.0, 1.0), stats.beta(0.7, 0.3, -2.0, 3.0)),
     ):
         np.testing.assert_allclose(prior.quantile(u), law.ppf(u), rtol=1e-12, atol=1e-12)
     expected = special.logit(stats.beta(1.1, 0.9).ppf(u))
@@ -282,8 +293,12 @@ def test_the_preset_of_the_complete_journey_is_a_store():
     assert stable_hash(load_config("complete_journey")) == stable_hash(config)
     assert len(config.category_sizes) == 302
     assert config.n_products == 32_329
+    assert config.category_sizes == tuple(product_counts().values())
     assert config_from_json(config_to_json(config)).layers == config.layers
-    few = config.override(category_sizes=config.category_sizes[::30], n_customers=20)
+    few = some_categories(config, range(0, 302, 30)).override(n_customers=20, category_shift=1.0)
+    assert few.category_sizes == config.category_sizes[::30]
+    loading = few.layers.basket.taste_loading[0].values
+    assert loading == config.layers.basket.taste_loading[0].values[::30]
     world = retail_gym.make_world(few, 0)
     simulator = Simulator(world, 1)
     outcomes = [simulator.step(world.base_price) for _ in range(6)]
@@ -315,6 +330,24 @@ def test_estimates_by_category_take_the_place_of_laws():
     # the tastes' covariance is that of the loadings; five standard errors of a variance of 4
     covariance = np.cov(world.layers.household_uj.T.astype(np.float64))
     np.testing.assert_allclose(covariance, expected @ expected.T, atol=5 * 4 * np.sqrt(2 / 4_000))
+
+
+def test_affinities_and_price_levels_by_category():
+    affinity, level = (0.2, 0.7, 1.5), (0.5, 1.5, -0.5)
+    layers = Layers(
+        catalog=CatalogLayer(0.0, log_price=Listed(level), price_product_sd=0.2),
+        basket=BasketLayer(affinity_sd=Listed(affinity)),
+    )
+    world = retail_gym.make_world(
+        "tiny", layers=layers, n_customers=4_000, category_sizes=(200, 150, 250)
+    )
+    # five standard errors of a standard deviation
+    found = world.layers.household_uj.std(axis=0)
+    np.testing.assert_allclose(found, affinity, rtol=5 / np.sqrt(2 * 4_000))
+    means = np.add.reduceat(world.log_base_price, world.category_start) / world.category_sizes
+    np.testing.assert_allclose(means, level, atol=5 * 0.2 / np.sqrt(150))
+    with pytest.raises(ValueError, match="affinity_sd must be at least 0"):
+        BasketLayer(affinity_sd=-0.1)
 
 
 def test_a_memory_has_room_for_large_categories_only_up_to_a_limit():

@@ -1,0 +1,81 @@
+"""Numbers of a store by path, and levels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from retail_gym.calibration.levels import LEVELS, match_levels
+from retail_gym.calibration.settings import get, put
+from retail_gym.calibration.target import Summary
+from retail_gym.evaluation.realism import Empirical
+from retail_gym.world.priors import Listed
+
+
+def test_numbers_of_layers_laws_and_lists(planted):
+    assert get(planted, "layers.visit.intercept.a") == 1.5
+    assert get(planted, "layers.basket.affinity_sd") == 0.6  # a constant is a number
+    assert get(planted, "promotion.a01.mean") == 0.25
+    new = put(planted, {"layers.visit.intercept.a": 2.0, "promotion.a01.mean": 0.5, "c": -3.0})
+    assert new.layers.visit.intercept.a == 2.0
+    assert (new.promotion.a01.a, new.promotion.a01.b) == (4.0, 4.0)  # a + b stays
+    assert new.c == -3.0
+    assert new.promotion.a11 == planted.promotion.a11
+
+
+def test_a_list_moves_as_a_whole(planted):
+    from dataclasses import replace
+
+    layers = planted.layers
+    catalog = replace(layers.catalog, appeal=Listed((0.0, 1.0, 2.0, 0.0, 0.0, 1.0, 0.0, 0.0)))
+    store = planted.override(layers=replace(layers, catalog=catalog))
+    assert get(store, "layers.catalog.appeal") == 0.5
+    moved = put(store, {"layers.catalog.appeal": -0.5})
+    assert moved.layers.catalog.appeal.values == (-1.0, 0.0, 1.0, -1.0, -1.0, 0.0, -1.0, -1.0)
+
+
+def test_a_wrong_path_is_named(planted):
+    with pytest.raises(
+        ValueError, match=r"no number at layers\.visit\.drift: nothing called drift"
+    ):
+        put(planted, {"layers.visit.drift": 1.0})
+    with pytest.raises(ValueError, match=r"layers\.visit is no number"):
+        get(planted, "layers.visit")
+
+
+def summary(**figures):
+    return Summary({"qty": Empirical.of([1, 2, 2])}, figures)
+
+
+def test_levels_find_the_numbers_behind_their_figures(planted):
+    # Figures that follow the numbers as in a store, up to slopes the levels do not know.
+    def measure(store):
+        rate = 0.8 * np.exp(get(store, "layers.assortment.log_rate.mean"))
+        share = 1.3 * get(store, "promotion.a01.mean")
+        return Summary(
+            {"qty": Empirical.of([1, 2, 2])},
+            {
+                "repeat": 0.9 * get(store, "layers.habit.repeat") - 0.05,
+                "ppc": 1.0 + rate,
+                "discounted_share": share,
+                "discount_depth": 1.1 * get(store, "promotion.depth.mean"),
+                "price_coefficient": 0.6 * get(store, "c"),
+            },
+        )
+
+    wanted = {
+        "layers.habit.repeat": 0.7, "layers.assortment.log_rate.mean": -1.1,
+        "promotion.a01.mean": 0.35, "promotion.depth.mean": 0.3, "c": -1.2,
+    }  # fmt: skip
+    levels = tuple(
+        level if level.path != "layers.assortment.log_rate"
+        else type(level)("layers.assortment.log_rate.mean", level.low, level.high, level.move)
+        for level in LEVELS["store"] if "quantity" not in level.path and "seasonal" not in level.path
+    )  # fmt: skip
+    real = measure(put(planted, wanted))
+    keys = ("repeat", "ppc", "discounted_share", "price_coefficient")
+    found, losses = match_levels(levels, planted, real, measure, keys, 12, lambda loss: None)
+    assert losses[0] > 2.0
+    assert min(losses) < 0.05
+    for path, value in wanted.items():
+        assert get(found, path) == pytest.approx(value, rel=0.02), path
