@@ -126,7 +126,7 @@ def plot_scenarios(comparison: Comparison, path: Path) -> Path:
     for axis in axes[:, 0]:
         axis.set_ylim(top=1.3 * axis.get_ylim()[1])  # room for the legend
         axis.legend(fontsize=7, frameon=False, loc="upper left", ncols=1)
-    others = "".join(f" and {name}" for name in names if name not in SCENARIOS)
+    others = "".join(f", {name}" for name in names if name not in SCENARIOS)
     source = " (paper, Figure 8a)" if comparison.published else ""
     figure.suptitle(f"Policies I-V{source}{others}", fontsize=11)
     return save_figure(figure, path)

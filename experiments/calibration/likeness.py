@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any, Final
 
 import numpy as np
@@ -21,7 +19,6 @@ from retail_gym.evaluation.realism import PairLifts, Profile, pair_agreement
 __all__ = [
     "FIGURES",
     "Pairs",
-    "category_names",
     "common_lifts",
     "figures_of",
     "named",
@@ -88,13 +85,7 @@ def price_table(
     return pl.DataFrame(rows, schema_overrides={"goal": pl.String, "met": pl.Boolean})
 
 
-def category_names() -> list[str]:
-    """Names of the Complete Journey's categories, in the order of the preset's."""
-    file = resources.files("retail_gym.world.presets").joinpath("catalogue_sizes.csv")
-    return [row["category"] for row in csv.DictReader(file.read_text("utf-8").splitlines())]
-
-
-def named(lifts: PairLifts, names: Sequence[str]) -> PairLifts:
+def named(lifts: PairLifts, names: Sequence[object]) -> PairLifts:
     """The lifts of a simulated store, its categories by name instead of number."""
     return PairLifts(
         tuple(names[int(str(k))] for k in lifts.labels), lifts.together_jk, lifts.n_trips

@@ -32,6 +32,7 @@ from retail_gym.evaluation.simulated_elasticities import (
     simulated_elasticities,
 )
 from retail_gym.world.presets import load_config
+from retail_gym.world.presets.complete_journey import product_counts
 from retail_gym.world.store_config import StoreConfig
 
 __all__ = ["BASELINE", "FULL", "QUICK", "Size", "Study"]
@@ -153,7 +154,7 @@ class Study:
     @cached_property
     def lifts(self) -> list[PairLifts] | None:
         """Simulated lifts by category name; None where the categories are not the data's."""
-        names = likeness.category_names()
+        names = list(product_counts())
         if len(names) != len(self.store.category_sizes):
             return None
         return [likeness.named(run.lifts, names) for run in self.reports["B"].simulated]
