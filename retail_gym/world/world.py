@@ -255,9 +255,8 @@ def build_world(config: StoreConfig, seed: int = 0, memory_gib: float = MEMORY_G
         seed: world seed, 0 <= seed < 2**63. The same seed gives the same customers whatever
             their number.
         memory_gib: coefficients per customer and product are stored if they take no more than
-            this [GiB], else drawn again whenever they are needed: the same numbers, the same
-            sales, more arithmetic, no memory. Those of a large store whose coefficients are
-            constants are not stored in any case.
+            this [GiB] (constants of a large store never), else drawn again whenever they are
+            needed: the same numbers, the same sales, more arithmetic, no memory.
 
     Returns:
         The world.
