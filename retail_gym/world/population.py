@@ -28,6 +28,7 @@ __all__ = [
     "draw_coefficients",
     "draw_customers",
     "stored_gib",
+    "worth_storing",
 ]
 
 
@@ -35,6 +36,8 @@ __all__ = [
 SYMBOLS: Final = ("beta_x", "beta_z", "gamma_prod_1", "feature_mean", "feature_scale")
 #: Stored, a coefficient takes 4 bytes; the fast kernel keeps two more of that size of its own.
 _KERNEL_SYMBOLS: Final = 2
+#: Room for coefficients that are the same for everybody [GiB].
+_ALIKE_GIB: Final = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +106,18 @@ def stored_gib(config: StoreConfig) -> float:
     """Memory that a store's coefficients take if they are stored, the kernel's included [GiB]."""
     symbols = _KERNEL_SYMBOLS + (5 if config.features == "persistent" else 3)
     return 4.0 * symbols * config.n_customers * config.n_products / 2.0**30
+
+
+def worth_storing(config: StoreConfig, memory_gib: float) -> bool:
+    """Whether to store a store's coefficients in so much room [GiB].
+
+    Where all of them are constants, drawing them again costs nothing: only a small store's are
+    then kept, for anybody to look at.
+    """
+    alike = config.features != "persistent" and all(
+        isinstance(config.prior(name), Constant) for name in SYMBOLS[:3]
+    )
+    return stored_gib(config) <= (min(memory_gib, _ALIKE_GIB) if alike else memory_gib)
 
 
 def draw_customers(prior: Prior, seed: int, symbol: str, customers: ArrayLike) -> Floats:

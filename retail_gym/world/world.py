@@ -23,7 +23,7 @@ from retail_gym.world.population import (
     by_sensitivity,
     draw_coefficients,
     draw_customers,
-    stored_gib,
+    worth_storing,
 )
 from retail_gym.world.presets import load_config, shipped_reward_scale
 from retail_gym.world.store_config import PromotionPlan, StoreConfig
@@ -255,8 +255,8 @@ def build_world(config: StoreConfig, seed: int = 0, memory_gib: float = MEMORY_G
         seed: world seed, 0 <= seed < 2**63. The same seed gives the same customers whatever
             their number.
         memory_gib: coefficients per customer and product are stored if they take no more than
-            this [GiB], else drawn again whenever they are needed: the same numbers, the same
-            sales, more arithmetic, no memory.
+            this [GiB] (constants of a large store never), else drawn again whenever they are
+            needed: the same numbers, the same sales, more arithmetic, no memory.
 
     Returns:
         The world.
@@ -264,7 +264,7 @@ def build_world(config: StoreConfig, seed: int = 0, memory_gib: float = MEMORY_G
     seed = check_int("world seed", seed, 0, 2**63 - 1)
     catalog = draw_store_catalog(config, seed)
     customers = np.arange(config.n_customers)
-    stored = stored_gib(config) <= check_finite("memory_gib", memory_gib, 0.0)
+    stored = worth_storing(config, check_finite("memory_gib", memory_gib, 0.0))
     return World(
         name=config.name,
         seed=seed,

@@ -28,8 +28,8 @@ from retail_gym.world.layers import (
     VisitLayer,
 )
 from retail_gym.world.presets import load_config, shipped_reward_scale
-from retail_gym.world.presets.complete_journey import product_counts, some_categories
 from retail_gym.world.presets.complete_journey import config as complete_journey
+from retail_gym.world.presets.complete_journey import product_counts, some_categories
 from retail_gym.world.priors import (
     Beta,
     Laplace,
