@@ -28,9 +28,8 @@ app = typer.Typer(
     help="Retail pricing as a reinforcement-learning environment.",
 )
 for command in (
-    scenarios, simulate, dataset, verify, log, judge, drift, conformance, info, bench,
+    scenarios, simulate, calibrate, dataset, verify, log, judge, drift, conformance, info, bench,
 ):  # fmt: skip
-for command in (scenarios, simulate, calibrate, dataset, verify, log, judge, drift, conformance, info, bench):
     app.command()(command)
 
 
