@@ -5,6 +5,7 @@ policy III, weeks 3 onwards (week 1 everybody visits), one thread unless ``--thr
 
     python -m benchmarks.scale                 # 100 to 10,000 stored, 1,000 to 1,000,000 drawn
     python -m benchmarks.scale --threads 2 --drawn 100000
+    python -m benchmarks.scale --preset complete_journey --stored 100 741 2469
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ STORED, DRAWN = (100, 1_000, 10_000), (1_000, 10_000, 100_000, 1_000_000)
 CUSTOMER_WEEKS = 60_000  # of each measurement, at least 3 weeks
 
 
-def measure(mode: str, n: int, threads: int) -> dict[str, float | int | str]:
+def measure(preset: str, mode: str, n: int, threads: int) -> dict[str, float | int | str]:
     start = time.perf_counter()
     room = 0.0 if mode == "drawn" else 1e3
     kernel = NumbaKernel(threads=threads)
-    env = RetailPricingEnv("scenario", n_customers=n, memory_gib=room, kernel=kernel, horizon=10**6)
+    env = RetailPricingEnv(preset, n_customers=n, memory_gib=room, kernel=kernel, horizon=10**6)
     env.reset(seed=1)
     build = time.perf_counter() - start
     action = np.array(SCENARIOS["III"], dtype=np.float32)
@@ -42,6 +43,7 @@ def measure(mode: str, n: int, threads: int) -> dict[str, float | int | str]:
             seconds.append(time.perf_counter() - start)
             lines += env.outcome.categories if env.outcome else 0
     return {
+        "preset": preset,
         "mode": mode,
         "customers": n,
         "threads": threads,
@@ -56,13 +58,18 @@ def measure(mode: str, n: int, threads: int) -> dict[str, float | int | str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--preset", default="scenario")
     parser.add_argument("--stored", type=int, nargs="*", default=None)
     parser.add_argument("--drawn", type=int, nargs="*", default=None)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--one", nargs=2, metavar=("MODE", "CUSTOMERS"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        print(json.dumps(measure(options.one[0], int(options.one[1]), options.threads)))
+        print(
+            json.dumps(
+                measure(options.preset, options.one[0], int(options.one[1]), options.threads)
+            )
+        )
         return
     default = options.stored is None and options.drawn is None
     sizes = {
@@ -73,7 +80,7 @@ def main() -> None:
     for mode, customers in sizes.items():
         for n in customers:
             command = [sys.executable, "-m", "benchmarks.scale", "--one", mode, str(n)]
-            command += ["--threads", str(options.threads)]
+            command += ["--threads", str(options.threads), "--preset", options.preset]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             row = json.loads(done.stdout)
             print(

@@ -40,6 +40,7 @@ from retail_gym.evaluation.realism import (
     upstream_scores,
 )
 from retail_gym.policies import Planned
+from retail_gym.world.store_config import StoreConfig
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,14 @@ PROTOCOLS = {
 }
 
 
-def simulated_table(preset: str, seed: int, customers: int, weeks: int) -> Transactions:
-    """One run of a preset under its own promotions."""
+def simulated_table(
+    preset: str | StoreConfig, seed: int, customers: int, weeks: int
+) -> Transactions:
+    """One run of a preset under its own promotions: one seed for the store and its luck."""
     world = make_world(preset, seed, n_customers=customers)
     run = simulate(world, Planned(world.promotion), weeks, seed, record=True)
     assert run.transactions is not None
-    name = f"{preset}, seed {seed}"
+    name = f"{world.name}, seed {seed}"
     return read_transactions(run.transactions, customers=range(customers), weeks=weeks, name=name)
 
 

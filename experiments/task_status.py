@@ -34,7 +34,12 @@ from retail_gym.policies import SCENARIOS, HighLow, Policy, scenario
 from retail_gym.registration import TASKS
 
 #: Tasks with a return whose reference is static.
-NAMES = ("RetailSynth-v0", "RetailSynthMargin-v0", "RetailSynthSegments-v0")
+NAMES = (
+    "RetailSynth-v0",
+    "RetailSynthMargin-v0",
+    "RetailSynthSegments-v0",
+    "RetailSynth-CompleteJourney-v0",
+)
 FIRST_SELECTION_SEED = 1_000_000
 REQUIRED_GAIN = 0.05
 
@@ -150,22 +155,24 @@ def main() -> None:
     parser.add_argument("--depth-step", type=float, default=FINE_STEPS[0])
     parser.add_argument("--frequency-step", type=float, default=FINE_STEPS[1])
     parser.add_argument("--world-seed", type=int, default=0, help="another store")
+    parser.add_argument("--customers", type=int, help="of the store (default: the task's)")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("results/task_status"))
     parser.add_argument("--segments", action="store_true", help="what each segment does, only")
     args = parser.parse_args()
     depths, frequencies = grid(args.depth_step, args.frequency_step)
     points = {"depths": depths, "frequencies": frequencies}
+    store: dict[str, Any] = {"world_seed": args.world_seed}
+    if args.customers is not None:
+        store["n_customers"] = args.customers
     if args.segments:
         for task in (name for name in args.tasks if "segments" in TASKS[name].kwargs):
             luck = range(FIRST_SELECTION_SEED, FIRST_SELECTION_SEED + args.selection)
-            found = by_segment(task, depths, luck, world_seed=args.world_seed)
+            found = by_segment(task, depths, luck, **store)
             print(json.dumps({"task": task} | found, indent=1))
         return
     for task in args.tasks:
-        result = study(
-            task, points, args.selection, args.scoring, args.workers, world_seed=args.world_seed
-        )
+        result = study(task, points, args.selection, args.scoring, args.workers, **store)
         print(json.dumps(result, indent=1))
         path = args.out / f"{task}-world{args.world_seed}.json"
         with atomic_write(path) as stream:

@@ -192,18 +192,21 @@ def _start_up() -> dict[str, float]:
     return dict(zip(names, best.tolist(), strict=True))
 
 
-def run_benchmarks(preset: str = "scenario", episodes: int = 5) -> dict[str, Any]:
+def run_benchmarks(
+    preset: str = "scenario", episodes: int = 5, n_customers: int | None = None
+) -> dict[str, Any]:
     """Measure everything and return it as plain values.
 
     Args:
         preset: the store.
         episodes: simulated years behind each weekly figure.
+        n_customers: customers, by default the store's.
 
     Returns:
         Times [ms] with their ratios to ``np.exp``, rates per second, memory [MiB], start-up [s].
     """
     episodes = check_int("episodes", episodes, 1)
-    world = make_world(preset)
+    world = make_world(preset, **({} if n_customers is None else {"n_customers": n_customers}))
     unit = _exp(world, 60)
     result: dict[str, Any] = {
         "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPUs",

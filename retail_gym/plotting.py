@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 __all__ = [
+    "OURS",
+    "PUBLISHED",
+    "SHADES",
+    "new_figure",
     "plot_elasticities",
     "plot_landscape",
     "plot_leaderboard",
@@ -29,6 +33,7 @@ __all__ = [
     "plot_lookahead",
     "plot_pool_gains",
     "plot_scenarios",
+    "save_figure",
 ]
 
 _TITLES: Final = {
@@ -39,11 +44,12 @@ _TITLES: Final = {
     "retention_3w": "Retention\n(last 3 weeks)",
 }
 _SEGMENTS: Final = ("high price sensitivity", "medium", "low")
-_OURS, _PUBLISHED = "#2a6f97", "#c9ccd1"
-_SHADES = ("#8a3324", "#d08c60", "#f0c9a4")
+OURS, PUBLISHED = "#2a6f97", "#c9ccd1"
+SHADES = ("#8a3324", "#d08c60", "#f0c9a4")
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """A figure of a width and height [inch] that needs no display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -52,7 +58,8 @@ def _figure(width: float, height: float) -> Figure:
     return figure
 
 
-def _save(figure: Figure, path: Path) -> Path:
+def save_figure(figure: Figure, path: Path) -> Path:
+    """Write a figure as PNG, whole or not at all."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     with atomic_write(path) as stream:
@@ -86,7 +93,7 @@ def plot_scenarios(comparison: Comparison, path: Path) -> Path:
     Returns:
         The path of the picture written.
     """
-    figure = _figure(12.0, 5.6)
+    figure = new_figure(12.0, 5.6)
     axes = figure.subplots(2, len(FIGURE_8))
     everybody = comparison.table()
     if set(comparison.runs["segment"]) != {0, 1, 2, 3}:
@@ -102,11 +109,14 @@ def plot_scenarios(comparison: Comparison, path: Path) -> Path:
             if r["metric"] == metric
         }
         published = [rows[p] for p in SCENARIOS]
-        top.bar(ticks[: len(published)] - 0.2, published, 0.38, color=_PUBLISHED, label="published")
-        _bars(top, everybody, metric, 0.2, 0.38, color=_OURS, label="ours, 95 % interval")
+        if comparison.published:
+            places = ticks[: len(published)] - 0.2
+            top.bar(places, published, 0.38, color=PUBLISHED, label="published")
+        aside = 0.2 if comparison.published else 0.0
+        _bars(top, everybody, metric, aside, 0.38, color=OURS, label="ours, 95 % interval")
         top.set_title(_TITLES[metric], fontsize=10)
         for s, table in enumerate(segments):
-            _bars(bottom, table, metric, 0.26 * (s - 1), 0.25, color=_SHADES[s], label=_SEGMENTS[s])
+            _bars(bottom, table, metric, 0.26 * (s - 1), 0.25, color=SHADES[s], label=_SEGMENTS[s])
         for axis in (top, bottom):
             axis.set_xticks(ticks, [_wrapped(name) for name in names])
             axis.tick_params(labelsize=8)
@@ -116,9 +126,10 @@ def plot_scenarios(comparison: Comparison, path: Path) -> Path:
     for axis in axes[:, 0]:
         axis.set_ylim(top=1.3 * axis.get_ylim()[1])  # room for the legend
         axis.legend(fontsize=7, frameon=False, loc="upper left", ncols=1)
-    others = "".join(f" and {name}" for name in names if name not in SCENARIOS)
-    figure.suptitle(f"Policies I-V (paper, Figure 8a){others}", fontsize=11)
-    return _save(figure, path)
+    others = "".join(f", {name}" for name in names if name not in SCENARIOS)
+    source = " (paper, Figure 8a)" if comparison.published else ""
+    figure.suptitle(f"Policies I-V{source}{others}", fontsize=11)
+    return save_figure(figure, path)
 
 
 def plot_elasticities(
@@ -132,20 +143,20 @@ def plot_elasticities(
         elasticity_u: its elasticity, per customer.
         path: where the picture goes.
     """
-    figure = _figure(11.0, 4.6)
+    figure = new_figure(11.0, 4.6)
     left, right = figure.subplots(1, 2)
     image = left.imshow(elasticity_ui, aspect="auto", cmap="viridis", interpolation="nearest")
     left.set_xlabel("products, by mean elasticity")
     left.set_ylabel("customers, by mean elasticity")
     left.set_title("(a) own-price elasticity of demand", fontsize=10)
     figure.colorbar(image, ax=left)
-    right.scatter(quantity_u, elasticity_u, s=14, alpha=0.6, color=_OURS, linewidths=0)
+    right.scatter(quantity_u, elasticity_u, s=14, alpha=0.6, color=OURS, linewidths=0)
     right.set_xscale("log")
     right.set_xlabel("expected quantity a week, one product (log scale)")
     right.set_ylabel("elasticity")
     right.set_title("(b) elasticity against demand, by customer", fontsize=10)
     right.grid(alpha=0.3)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def plot_landscape(tables: dict[str, pl.DataFrame], marks: dict[str, str], path: Path) -> Path:
@@ -156,7 +167,7 @@ def plot_landscape(tables: dict[str, pl.DataFrame], marks: dict[str, str], path:
         marks: reward -> the best of policies I-V under it.
         path: where the picture goes.
     """
-    figure = _figure(4.2 * len(tables), 3.9)
+    figure = new_figure(4.2 * len(tables), 3.9)
     axes = np.atleast_1d(np.asarray(figure.subplots(1, len(tables)), dtype=object))
     for axis, (reward, table) in zip(axes, tables.items(), strict=True):
         grid = table.filter((table["depth"] > 0) & (table["frequency"] > 0))
@@ -186,7 +197,7 @@ def plot_landscape(tables: dict[str, pl.DataFrame], marks: dict[str, str], path:
         axis.set_xlabel("depth")
         axis.set_ylabel("frequency")
         axis.legend(loc="lower right", fontsize=7, frameon=True)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def plot_lookahead(table: pl.DataFrame, path: Path) -> Path:
@@ -197,7 +208,7 @@ def plot_lookahead(table: pl.DataFrame, path: Path) -> Path:
         path: where the picture goes.
     """
     tasks = table["task"].unique(maintain_order=True).to_list()
-    figure = _figure(1.8 + 1.9 * len(tasks), 3.9)
+    figure = new_figure(1.8 + 1.9 * len(tasks), 3.9)
     axis = figure.subplots()
     for k, against in enumerate(table["against"].unique(maintain_order=True)):
         rows = table.filter(table["against"] == against)
@@ -207,7 +218,7 @@ def plot_lookahead(table: pl.DataFrame, path: Path) -> Path:
         )
         error = np.maximum(np.stack([mean - low, high - mean]), 0.0)
         axis.bar(
-            place, mean, 0.34, yerr=error, color=(_OURS, _SHADES[1])[k], label=f"over {against}",
+            place, mean, 0.34, yerr=error, color=(OURS, SHADES[1])[k], label=f"over {against}",
             error_kw={"lw": 0.9, "capsize": 2},
         )  # fmt: skip
     axis.axhline(0.0, color="black", lw=0.8)
@@ -216,7 +227,7 @@ def plot_lookahead(table: pl.DataFrame, path: Path) -> Path:
     axis.set_title("Does looking ahead pay? 95 % intervals of paired differences", fontsize=10)
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(fontsize=8, frameon=False)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def plot_pool_gains(gains: Mapping[str, Floats], bound: Floats, path: Path) -> Path:
@@ -230,19 +241,19 @@ def plot_pool_gains(gains: Mapping[str, Floats], bound: Floats, path: Path) -> P
     Returns:
         The path of the picture written.
     """
-    figure = _figure(6.4, 5.2)
+    figure = new_figure(6.4, 5.2)
     axis = figure.subplots()
     top = 1.05 * max(float(bound.max()), 0.1)
-    axis.plot([0, top], [0, top], color=_PUBLISHED, lw=1, label="all of the gap closed")
+    axis.plot([0, top], [0, top], color=PUBLISHED, lw=1, label="all of the gap closed")
     axis.axhline(0.0, color="#555555", lw=0.8, label="best single static policy")
-    for (name, values), colour in zip(gains.items(), (_OURS, *_SHADES), strict=False):
+    for (name, values), colour in zip(gains.items(), (OURS, *SHADES), strict=False):
         axis.scatter(bound, values, s=22, color=colour, label=name, zorder=3)
     axis.set_xlabel("gain of the store's best static policy in hindsight [R0 per episode]")
     axis.set_ylabel("gain over the best single static policy [R0 per episode]")
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(fontsize=8, frameon=False, loc="upper left")
     axis.set_title("One point a test store", fontsize=10)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def plot_leaderboard(
@@ -258,11 +269,11 @@ def plot_leaderboard(
     Returns:
         The path of the picture written.
     """
-    figure = _figure(4.4 * len(scores), 0.8 + 0.27 * max(map(len, scores.values())))
+    figure = new_figure(4.4 * len(scores), 0.8 + 0.27 * max(map(len, scores.values())))
     panels = np.atleast_1d(np.asarray(figure.subplots(1, len(scores)), dtype=object))
     for axis, (task, rows) in zip(panels, scores.items(), strict=True):
         for k, (_, learns, score) in enumerate(rows):
-            color = _OURS if learns else "#777777"
+            color = OURS if learns else "#777777"
             if score.mean < least:
                 axis.text(
                     least + 0.02, k, f"← {score.mean:.2f}", va="center", fontsize=7, color=color
@@ -273,8 +284,8 @@ def plot_leaderboard(
             axis.errorbar(
                 score.mean, k, xerr=error, fmt="o" if learns else "s", ms=4, lw=1.2, color=color
             )
-        axis.axvline(0.0, color=_PUBLISHED, lw=0.8)
-        axis.axvline(1.0, color=_PUBLISHED, lw=0.8)
+        axis.axvline(0.0, color=PUBLISHED, lw=0.8)
+        axis.axvline(1.0, color=PUBLISHED, lw=0.8)
         axis.set_yticks(range(len(rows)), [name for name, _, _ in rows], fontsize=7)
         axis.set_xlim(least, 1.1)
         axis.set_ylim(len(rows) - 0.5, -0.5)
@@ -282,7 +293,7 @@ def plot_leaderboard(
         axis.set_title(task, fontsize=9)
         axis.set_xlabel("normalised score", fontsize=8)
         axis.spines[["top", "right"]].set_visible(False)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def plot_learning_curves(
@@ -299,7 +310,7 @@ def plot_learning_curves(
         The path of the picture written.
     """
     tasks = [task for task in levels if task in set(curves["task"])]
-    figure = _figure(4.4 * len(tasks), 3.4)
+    figure = new_figure(4.4 * len(tasks), 3.4)
     panels = np.atleast_1d(np.asarray(figure.subplots(1, len(tasks)), dtype=object))
     for axis, task in zip(panels, tasks, strict=True):
         mine = curves.filter(curves["task"] == task)
@@ -318,4 +329,4 @@ def plot_learning_curves(
         axis.legend(fontsize=7, frameon=False)
         axis.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("validation return", fontsize=8)
-    return _save(figure, path)
+    return save_figure(figure, path)

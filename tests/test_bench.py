@@ -77,6 +77,13 @@ def test_every_figure_of_the_tiny_store(monkeypatch):
     assert "'tiny'" in figures["store"]
 
 
+def test_any_number_of_customers_is_measured(monkeypatch):
+    monkeypatch.setattr(bench, "_start_up", dict)
+    monkeypatch.setattr(bench, "_vector", lambda *a: (bench.Timing(1.0, 1.0, 1),) * 2)
+    figures = bench.run_benchmarks("tiny", episodes=1, n_customers=7)
+    assert "customers=7" in figures["store"]
+
+
 @pytest.mark.parametrize("episodes", [0, -1, 1.5])
 def test_episodes_are_checked(episodes):
     with pytest.raises((ValueError, TypeError), match="episodes"):

@@ -208,7 +208,7 @@ def test_scenarios_prints_the_table_and_writes_everything(cli, tmp_path) -> None
     summary = json.loads((folder / "scenarios.json").read_text())
     assert summary["worlds"] == [3]
     assert (summary["preset"], summary["seeds"], summary["weeks"]) == ("tiny", 2, 6)
-    assert len(summary["orderings"]) == 4
+    assert len(summary["orderings"]) == 5
     assert set(summary["segments"]) == {"1", "2", "3"}
     assert summary["mean_absolute_relative_error"] == summary["error_by_world"]["3"]
     table = pl.read_csv(folder / "scenarios.csv")
@@ -265,6 +265,32 @@ def test_scenarios_takes_a_saved_world(cli, tmp_path) -> None:
     code, out, errors = cli("scenarios", "--preset", path, *options, "--json")
     assert code == 0, errors
     assert json.loads(out)["worlds"] == [3]
+
+
+def test_scenarios_in_a_store_that_nothing_is_published_about(cli, tmp_path) -> None:
+    """No Figure 8(a) beside it, but no discount and its own promotions; findings said plainly."""
+    path = tmp_path / "store.toml"
+    path.write_text(
+        'extends = "tiny"\ncategory_shift = 3.0\n[layers.visit]\ndrift_sd = 0.5\n'
+        "drift_memory = 0.9\n"
+    )
+    options = ("--worlds", 1, "--seeds", 1, "--weeks", 6, "--workers", 1, "--customers", 12)
+    code, out, _ = cli("scenarios", "--preset", path, *options, "--out", tmp_path / "out")
+    assert code == 0
+    summary = json.loads((tmp_path / "out" / "scenarios.json").read_text())
+    assert summary["customers"] == 12
+    assert summary["mean_absolute_relative_error"] is None
+    assert "relative error" not in out
+    assert "nothing published is about a store like this" in out
+    policies = [row["policy"] for row in summary["table"]]
+    assert list(dict.fromkeys(policies)) == ["I", "II", "III", "IV", "V", "none", "own"]
+    assert all(row["published"] is None for row in summary["table"])
+    means = {r["policy"]: r["ours"] for r in summary["table"] if r["metric"] == "revenue"}
+    best = max(means, key=lambda name: means[name])
+    assert summary["leaders"]["revenue"]["policy"] == best
+    assert f"most revenue: {best}" in out
+    none = {r["metric"]: r["ours"] for r in summary["table"] if r["policy"] == "none"}
+    assert none["realised_discount"] == 0.0
 
 
 def test_scenarios_refuses_an_unknown_preset(cli) -> None:

@@ -91,6 +91,22 @@ def test_scenarios_show_an_agent_beside_the_paper(call, tmp_path, monkeypatch, c
         compare_scenarios("tiny", [0], [0], weeks=2, beside={"V": mine})
 
 
+def test_scenarios_show_the_best_fixed_policies(call, tmp_path, monkeypatch) -> None:
+    """Chosen on other luck than they are compared on; no discount is named and left out."""
+    points = {"depths": (0.0, 0.5), "frequencies": (0.6,)}
+    monkeypatch.setattr(scenarios, "GRID", tuple(points.values()))
+    monkeypatch.setattr(scenarios, "best_static", partial(best_static, weeks=3))
+    said = call(lambda: leave(scenarios.run), *OPTIONS, "--static", "--out", tmp_path)
+    table = best_static(
+        "tiny", **points, seeds=range(10**6, 10**6 + 2), weeks=3, world_seed=10
+    ).table
+    policies = {r["policy"] for r in json.loads((tmp_path / "scenarios.json").read_text())["table"]}
+    for metric in ("revenue", "margin"):
+        depth = table.row(int(table[metric].arg_max()), named=True)["depth"]
+        assert f"best fixed policy for {metric} in world 10: HighLow(depth={depth}" in said
+        assert (f"best-{metric}" in policies) == (depth > 0)
+
+
 # elasticities
 
 

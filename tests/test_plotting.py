@@ -99,8 +99,10 @@ def test_drawing_that_fails_leaves_nothing(draw, tmp_path, monkeypatch) -> None:
 def figure(monkeypatch):
     """The figure last saved."""
     kept = []
-    save = plotting._save
-    monkeypatch.setattr(plotting, "_save", lambda fig, path: (kept.append(fig), save(fig, path))[1])
+    save = plotting.save_figure
+    monkeypatch.setattr(
+        plotting, "save_figure", lambda fig, path: (kept.append(fig), save(fig, path))[1]
+    )
     return kept
 
 

@@ -209,19 +209,17 @@ def summary_table(rows: pl.DataFrame, command: str = COMMAND) -> str:
     return "\n".join(lines)
 
 
-def fill(text: str, name: str, body: str) -> str:
+def fill(text: str, name: str, body: str, kind: str = "leaderboard") -> str:
     """A page with what is between the markers of one table put anew; as it is without them."""
-    marks = re.compile(
-        rf"(<!-- leaderboard:{re.escape(name)} -->\n).*?(\n<!-- /leaderboard -->)", re.DOTALL
-    )
+    marks = re.compile(rf"(<!-- {kind}:{re.escape(name)} -->\n).*?(\n<!-- /{kind} -->)", re.DOTALL)
     return marks.sub(lambda found: found[1] + body + found[2], text)
 
 
-def fill_file(path: Path, tables: Iterable[tuple[str, str]]) -> bool:
+def fill_file(path: Path, tables: Iterable[tuple[str, str]], kind: str = "leaderboard") -> bool:
     """Put tables (name, markdown) into a page; whether that changed it."""
     old = new = path.read_text(encoding="utf-8")
     for name, body in tables:
-        new = fill(new, name, body)
+        new = fill(new, name, body, kind)
     if new != old:
         with atomic_write(path) as stream:
             stream.write(new.encode())

@@ -10,10 +10,14 @@ import typer
 from retail_gym.cli.bench import bench
 from retail_gym.cli.calibrate import calibrate
 from retail_gym.cli.conformance import conformance
+from retail_gym.cli.dataset import dataset
+from retail_gym.cli.drift import drift
 from retail_gym.cli.info import info
+from retail_gym.cli.judge import judge
 from retail_gym.cli.log import log
 from retail_gym.cli.scenarios import scenarios
 from retail_gym.cli.simulate import simulate
+from retail_gym.cli.verify import verify
 
 __all__ = ["app", "main"]
 
@@ -23,7 +27,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Retail pricing as a reinforcement-learning environment.",
 )
-for command in (scenarios, simulate, log, calibrate, conformance, info, bench):
+for command in (
+    scenarios, simulate, calibrate, dataset, verify, log, judge, drift, conformance, info, bench,
+):  # fmt: skip
     app.command()(command)
 
 

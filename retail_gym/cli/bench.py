@@ -16,6 +16,9 @@ __all__ = ["bench"]
 def bench(
     preset: Annotated[str, typer.Option(help="Preset, .toml or .npz file.")] = "scenario",
     episodes: Annotated[int, typer.Option(min=1, help="Years behind each figure.")] = 5,
+    customers: Annotated[
+        int | None, typer.Option(min=1, help="Customers of the store (default: the preset's).")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the figures as JSON.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -24,7 +27,7 @@ def bench(
 
     if out is not None:
         check_writable(out)
-    figures = run_benchmarks(preset, episodes)
+    figures = run_benchmarks(preset, episodes, customers)
     text = json.dumps(figures, indent=2)
     if as_json:
         typer.echo(text)

@@ -28,12 +28,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retail_gym.config import check_int
+from retail_gym.data.lineage import read_manifest
 from retail_gym.data.table import COLUMNS, KEY, Transactions, merge_lines
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["ALLOWED", "read_transactions"]
+__all__ = ["ALLOWED", "read_dataset", "read_transactions"]
 
 LABELS: Final = ("customer", "category", "product")
 #: Column -> what it may hold, as error messages say it.
@@ -154,6 +155,25 @@ def _check_one_category(name: str, frame: pl.DataFrame) -> None:
             f"category {frame['category'][row]!r} here and in {first[row]!r} above; a product "
             "must have one category"
         )
+
+
+def read_dataset(folder: str | os.PathLike[str]) -> Transactions:
+    """Read the purchases of a dataset that ``retail-gym dataset`` made.
+
+    Raises:
+        FileNotFoundError: if there is no finished dataset.
+        ValueError: if its manifest was edited.
+    """
+    import polars as pl
+
+    home = Path(folder)
+    recipe = read_manifest(home, "dataset")["recipe"]
+    return read_transactions(
+        pl.scan_parquet(home / "transactions" / "**" / "*.parquet", hive_partitioning=False),
+        customers=range(recipe["config"]["n_customers"]),
+        weeks=recipe["weeks"],
+        name=home.name,
+    )
 
 
 def read_transactions(

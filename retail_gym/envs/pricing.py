@@ -81,9 +81,9 @@ class RetailPricingEnv(gym.Env[Floats32, Floats32]):
     revenue of one week at base prices if everybody visits.
 
     ## Start and end
-    Everybody visits in week 1, nothing has been discounted before it. The episode is truncated
-    after ``horizon`` weeks, never terminated: bootstrapping at the end is right, the score is
-    the undiscounted sum. ``reset`` draws a new episode key from ``np_random`` each time.
+    Everybody visits in week 1 (where a store has a layer of visits, it decides), nothing has been
+    discounted before it. The episode is truncated after ``horizon`` weeks, never terminated:
+    bootstrapping at the end is right, the score is the undiscounted sum. ``reset`` draws a new episode key from ``np_random`` each time.
 
     ## Info
     Python floats: units, revenue [$], margin [$], realised_discount, effective_discount,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import pickle
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -24,10 +24,10 @@ from retail_gym.config import check_int
 from retail_gym.envs.multi_objective import MultiObjectivePricingEnv
 from retail_gym.envs.pricing import RetailPricingEnv
 from retail_gym.evaluation.metrics import METRICS, RunMetrics
-from retail_gym.outcome import WeekOutcome
-from retail_gym.policies.base import Policy, bind_policy, reset_policy
+from retail_gym.policies.base import Policy
+from retail_gym.policies.episodes import play
 from retail_gym.policies.high_low import scenario
-from retail_gym.world.store_config import PromotionPlan, StoreConfig
+from retail_gym.world.store_config import StoreConfig
 from retail_gym.world.world import World
 
 if TYPE_CHECKING:
@@ -90,33 +90,6 @@ def make_env(env: Env, weeks: int, kwargs: Mapping[str, Any]) -> RetailPricingEn
             )
         return made
     return RetailPricingEnv(env, horizon=weeks, **kwargs)
-
-
-def play(env: RetailPricingEnv, policy: Policy, seed: int) -> Iterator[tuple[WeekOutcome, float]]:
-    """Run one episode; yields every week's outcome and reward.
-
-    An action of two numbers is used for every segment.
-
-    Raises:
-        ValueError: if an action is not allowed; the message names the week.
-    """
-    observation, _ = env.reset(seed=seed)
-    reset_policy(policy, seed)
-    bind_policy(policy, env)
-    size = 2 * len(env.segments)
-    for week in range(1, env.horizon + 1):
-        action = policy(observation, week)
-        plans = action if isinstance(action, list | tuple) else [action]
-        if not any(isinstance(plan, PromotionPlan) for plan in plans):
-            action = np.asarray(action)
-            if action.shape == (2,) and size != 2:
-                action = np.tile(action, size // 2)
-        try:
-            observation, reward, _, _, _ = env.step(action)
-        except ValueError as error:
-            raise ValueError(f"policy {policy!r} in week {week}: {error}") from None
-        assert env.outcome is not None
-        yield env.outcome, float(reward)
 
 
 def _run(env: RetailPricingEnv, job: Job, record: bool = False) -> Run:

@@ -15,11 +15,13 @@ import numpy as np
 from retail_gym.config import atomic_write, stable_hash
 from retail_gym.evaluation.metrics import METRICS
 from retail_gym.evaluation.rollout import Job, run_jobs
-from retail_gym.evaluation.statistics import bootstrap_mean
+from retail_gym.evaluation.statistics import Interval, bootstrap_mean
 from retail_gym.policies.base import Policy
 from retail_gym.policies.high_low import SCENARIOS, scenario
 from retail_gym.world.presets import load_config
 from retail_gym.world.storage import config_to_json
+from retail_gym.world.store_config import StoreConfig
+from retail_gym.world.world import World
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,9 +29,11 @@ if TYPE_CHECKING:
 __all__ = [
     "FIGURE_8",
     "Comparison",
+    "Leader",
     "compare_scenarios",
     "figure_8",
     "relative_error",
+    "store_of",
 ]
 
 #: Published metric -> our figure. The figure's code counts retention over three weeks.
@@ -70,10 +74,20 @@ def relative_error(means: dict[str, dict[str, float]]) -> float:
 
 
 @dataclass(frozen=True)
+class Leader:
+    """The policy with the largest mean of a figure, and its lead."""
+
+    policy: str
+    runner_up: str
+    lead: Interval  # over the next one, as a share of the next one's mean
+
+
+@dataclass(frozen=True)
 class Comparison:
     """All runs of a scenario comparison, and the tables made of them."""
 
     runs: pl.DataFrame  # world, policy, seed, segment (0: everybody), METRICS, return
+    published: bool = True  # whether Figure 8(a) is about stores like this
 
     def policies(self) -> list[str]:
         """The policies, in the order they were run."""
@@ -94,19 +108,21 @@ class Comparison:
         return table
 
     def errors(self) -> dict[int, float]:
-        """Mean absolute relative error against Figure 8(a), per world."""
+        """Mean absolute relative error against Figure 8(a), per world; nothing for other stores."""
+        if not self.published:
+            return {}
         return {w: relative_error(means) for w, means in self.world_means().items()}
 
     def table(self, segment: int = 0) -> pl.DataFrame:
         """Ours beside the published figure.
 
         Columns: policy, metric, ours (mean over worlds and seeds), low and high (95 % bootstrap
-        interval over worlds and seeds), published (null by segment) and difference, the share
-        by which ours is off.
+        interval over worlds and seeds), published (null by segment and for other stores) and
+        difference, the share by which ours is off.
         """
         import polars as pl
 
-        published = figure_8() if segment == 0 else {}
+        published = figure_8() if segment == 0 and self.published else {}
         part = self.runs.filter(pl.col("segment") == segment)
         rows = []
         for policy in self.policies():
@@ -141,13 +157,35 @@ class Comparison:
             alike = abs(m["I"] - m["II"]) < 0.10 * m["II"]
             return alike and max(m["I"], m["II"]) < m["III"] < min(m["IV"], m["V"])
 
-        realised = mean("realised_discount")
+        realised, revenue = mean("realised_discount"), mean("revenue")
+        alike = abs(revenue["I"] - revenue["II"]) < 0.10 * revenue["II"]
         return {
             "demand I = II < III < IV, V": rising("units"),
             "retention I = II < III < IV, V": rising("retention_3w"),
             "penetration I = II < III < IV, V": rising("categories_per_visiting_customer_week"),
+            "revenue I = II < III, IV < V": alike
+            and max(revenue["I"], revenue["II"])
+            < min(revenue["III"], revenue["IV"])
+            <= max(revenue["III"], revenue["IV"])
+            < revenue["V"],
             "realised discount highest for IV": max(realised, key=lambda p: realised[p]) == "IV",
         }
+
+    def leader(self, metric: str) -> Leader:
+        """Which policy does best on a figure, and by how much, everybody, on the same luck."""
+        import polars as pl
+
+        part = self.runs.filter(pl.col("segment") == 0)
+        tables = {
+            policy: np.stack(
+                [frame[metric].to_numpy() for frame in rows.sort("seed").partition_by("world")]
+            )
+            for (policy,), rows in part.group_by("policy", maintain_order=True)
+        }
+        first, second = sorted(tables, key=lambda name: -float(tables[name].mean()))[:2]
+        unit = abs(float(tables[second].mean())) or 1.0
+        lead = bootstrap_mean((tables[first] - tables[second]) / unit, resamples=2000)
+        return Leader(str(first), str(second), lead)
 
 
 def compare_scenarios(
@@ -214,7 +252,12 @@ def compare_scenarios(
             with atomic_write(kept) as stream:
                 frame.write_parquet(stream)
         frames.append(frame)
-    return Comparison(pl.concat(frames, how="diagonal_relaxed"))
+    return Comparison(pl.concat(frames, how="diagonal_relaxed"), store_of(preset).layers is None)
+
+
+def store_of(preset: str) -> StoreConfig | World:
+    """The configuration behind a name or file, or the world in one: both know its promotions."""
+    return World.load(preset) if str(preset).endswith(".npz") else load_config(preset)
 
 
 def _fingerprint(preset: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -48,6 +48,7 @@ _own = threading.local()
 class FastLayerMemory(FastMemory):
     """A :class:`FastMemory` of a store with layers."""
 
+    layered: ClassVar[bool] = True
     drift: Floats | None = None  # U: drift of the store utility, with a VisitLayer
     habits: Habits | None = None  # products bought last, with a HabitLayer
 

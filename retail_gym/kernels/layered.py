@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Protocol, runtime_checkable
+from typing import ClassVar, Final, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,9 +48,11 @@ __all__ = [
 NONE: Final = -1
 
 
-@runtime_checkable
 class Remembered(Protocol):
     """What the memory of a store with layers holds besides, whichever kernel made it."""
+
+    #: True. Asked for by itself: to ask whether there is a ``recent`` would make it, a copy.
+    layered: ClassVar[bool]
 
     @property
     def drift(self) -> Floats | None:
@@ -70,6 +72,7 @@ class Remembered(Protocol):
 class LayerMemory(PlainMemory):
     """What customers of a store with layers remember besides."""
 
+    layered: ClassVar[bool] = True
     drift: Floats | None  # U: drift of the store utility, with a VisitLayer
     recent: Places | None  # U, J, H: products bought last (place in the category), HabitLayer
 
@@ -85,9 +88,9 @@ def layer_memory(memory: Memory) -> Remembered:
     Raises:
         ValueError: if it is of a store without layers.
     """
-    if not isinstance(memory, Remembered):
+    if not getattr(memory, "layered", False):
         raise ValueError("a week of a store with layers follows a week with layers")
-    return memory
+    return cast(Remembered, memory)
 
 
 def empty_places(world: World, habit: HabitLayer) -> Places:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +21,8 @@ class Cyclic:
     Args:
         pairs: at least one pair, depth in [0, 0.5] and frequency in [0, 0.6].
     """
+
+    open_loop: ClassVar = True
 
     def __init__(self, pairs: Sequence[tuple[float, float]]) -> None:
         self.steps = [HighLow(*pair) for pair in pairs]
@@ -61,6 +64,8 @@ class Schedule:
         actions: shape (T, 2 S), rows ``[depth_1, frequency_1, ...]``, depth in [0, 0.5] and
             frequency in [0, 0.6].
     """
+
+    open_loop: ClassVar = True
 
     def __init__(self, actions: ArrayLike) -> None:
         rows = np.round(np.asarray(actions, dtype=np.float64), 6)  # float32 0.6 is 0.6

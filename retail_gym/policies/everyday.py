@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,8 @@ class EverydayLow:
         depth: reduction of every base price, in [0, 0.5].
     """
 
+    open_loop: ClassVar = True
+
     depth: float
 
     def __post_init__(self) -> None:
@@ -35,6 +38,8 @@ class EverydayLow:
 @dataclass(frozen=True)
 class Planned:
     """A fixed promotion process, e.g. that of the paper's Table 1 (``world.promotion``)."""
+
+    open_loop: ClassVar = True
 
     plan: PromotionPlan
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,8 @@ class HighLow:
         depth: mean discount of a discounted product, in [0, 0.5].
         frequency: share of products discounted, in [0, 0.6].
     """
+
+    open_loop: ClassVar = True
 
     depth: float
     frequency: float

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +18,8 @@ class UniformRandom:
     Args:
         segments: number of segments.
     """
+
+    open_loop: ClassVar = True
 
     def __init__(self, segments: int = 1) -> None:
         self.segments = check_int("segments", segments, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ class Targeted:
     Args:
         pairs: (depth, frequency) of each segment, depth in [0, 0.5], frequency in [0, 0.6].
     """
+
+    open_loop: ClassVar = True
 
     def __init__(self, pairs: Sequence[tuple[float, float]]) -> None:
         self.segments = [HighLow(*pair) for pair in pairs]

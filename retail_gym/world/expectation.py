@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from retail_gym.model.further_products import further_rate
 from retail_gym.model.quantity import expected_quantity
 from retail_gym.model.unequal_quantity import household_rate
 from retail_gym.model.utility import capped_utility
-from retail_gym.model.week import expected_basket
+from retail_gym.model.week import ExpectedBasket, expected_basket
 from retail_gym.world.noise import noise_words, utility
 from retail_gym.world.trip import offered, trips
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-__all__ = ["ExpectedVisit", "expected_visit"]
+__all__ = ["ExpectedTrip", "ExpectedVisit", "expected_trips", "expected_visit"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,16 @@ class ExpectedVisit:
     list_revenue: Floats  # U, J: the same purchases at base prices [$]
     discount: Floats  # U, J: expected discount of the line if the category is bought
     store_value: Floats  # U
+
+
+@dataclass(frozen=True)
+class ExpectedTrip:
+    """What one visit brings, per product."""
+
+    customer: int
+    basket: ExpectedBasket  # one row; quantities with the household's own rate
+    products: Floats  # I or 1: expected number of products of the category, if it is bought
+    capped: NDArray[np.bool_]  # I: utility cut off, which does not move with the price
 
 
 def expected_visit(
@@ -67,17 +78,44 @@ def expected_visit(
 
     Source: paper eq. 4-9.
     """
-    rows = np.arange(world.n_customers) if customers is None else np.asarray(customers)
     price = np.asarray(price_i, dtype=np.float64)
-    log_price, off = np.log(price), 1.0 - price / world.base_price
-    cap = world.cap_reference.cap(log_price)
-    start, layers = world.category_start, world.layers
-    shelf, effects = offered(world, week), trips(world, seed, week, rows)
+    off, start = 1.0 - price / world.base_price, world.category_start
     parts: list[tuple[Floats, ...]] = []
+    for trip in expected_trips(
+        world, price, seed=seed, week=week, customers=customers, stage=stage
+    ):
+        basket, chosen = trip.basket, trip.basket.product_probability_ui
+        bought = chosen * basket.quantity_ui * trip.products
+        terms = (bought, bought * price, bought * world.base_price, chosen * off)
+        sums = (np.add.reduceat(x, start, axis=1) for x in terms)
+        parts.append(
+            (basket.category_value_uj, basket.category_probability_uj, *sums, basket.store_value_u)
+        )
+    return ExpectedVisit(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def expected_trips(
+    world: World,
+    price_i: ArrayLike,
+    *,
+    seed: int,
+    week: int = 0,
+    customers: ArrayLike | None = None,
+    stage: int = rng.Stage.NOISE,
+) -> Iterator[ExpectedTrip]:
+    """Expectations product by product, one customer after the other.
+
+    Arguments and what they leave out: see :func:`expected_visit`.
+    """
+    rows = np.arange(world.n_customers) if customers is None else np.asarray(customers)
+    log_price = np.log(np.asarray(price_i, dtype=np.float64))
+    cap, layers = world.cap_reference.cap(log_price), world.layers
+    shelf, effects = offered(world, week), trips(world, seed, week, rows)
     for k, u in enumerate(rows):
         row = np.array([u])
         word = noise_words(world, seed, week, row, stage)
         met = capped_utility(utility(world, row, word, log_price), cap)
+        capped = met[0] >= cap
         effect = 0.0 if effects.category_uj is None else effects.category_uj[k]
         with np.errstate(invalid="ignore"):  # quantities of what is not offered may be 0 x inf
             basket = expected_basket(
@@ -88,8 +126,7 @@ def expected_visit(
                 gamma_prod_0_i=world.gamma_prod_0,
                 gamma_prod_1_ui=world.coefficients.rows(row).gamma_prod_1,
             )
-        chosen = basket.product_probability_ui
-        quantity = np.where(chosen > 0.0, basket.quantity_ui, 1.0)
+        quantity = np.where(basket.product_probability_ui > 0.0, basket.quantity_ui, 1.0)
         products: Floats = np.ones(1)
         if layers is not None and layers.quantity_u is not None:
             quantity = expected_quantity(household_rate(quantity - 1.0, layers.quantity_u[u]))
@@ -100,10 +137,4 @@ def expected_visit(
                 1.0 + further_rate(layers.further_j, weight, effects.basket_u[k]),
                 world.category_sizes,
             )
-        bought = chosen * quantity * products
-        terms = (bought, bought * price, bought * world.base_price, chosen * off)
-        sums = (np.add.reduceat(x, start, axis=1) for x in terms)
-        parts.append(
-            (basket.category_value_uj, basket.category_probability_uj, *sums, basket.store_value_u)
-        )
-    return ExpectedVisit(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        yield ExpectedTrip(int(u), basket._replace(quantity_ui=quantity), products, capped)

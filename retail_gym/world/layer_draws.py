@@ -61,8 +61,15 @@ class DrawnLayers:
     window_weeks_i: Ints | None = None  # I: its length; at least the cycle: always offered
 
 
-def draw_layers(config: StoreConfig, seed: int) -> DrawnLayers | None:
+def draw_layers(
+    config: StoreConfig, seed: int, customers: Ints | None = None
+) -> DrawnLayers | None:
     """Draw the layers of a store; None where it has none.
+
+    Args:
+        config: the store.
+        seed: world seed.
+        customers: numbers of those to draw, default everybody; zeros stand for the others.
 
     Raises:
         ValueError: for a list of estimates of the wrong length, or a HabitLayer with a category
@@ -76,7 +83,8 @@ def draw_layers(config: StoreConfig, seed: int) -> DrawnLayers | None:
             f"a HabitLayer remembers products of categories of up to {LARGEST_REMEMBERED:,}; "
             f"the largest has {max(config.category_sizes):,}"
         )
-    customers = np.arange(config.n_customers)
+    if customers is None:
+        customers = np.arange(config.n_customers)
     n_categories = len(config.category_sizes)
     parts: dict[str, NDArray[np.generic]] = {}
     if layers.visit is not None:
@@ -100,6 +108,11 @@ def draw_layers(config: StoreConfig, seed: int) -> DrawnLayers | None:
         parts["quantity_u"] = np.exp(sd * _normal(seed, "quantity_factor", customers) - 0.5 * sd**2)
     if layers.availability is not None:
         parts |= _windows(layers.availability, seed, config.category_sizes)
+    for name, letters in ARRAYS.items():
+        if letters.startswith("U") and name in parts and customers.size < config.n_customers:
+            drawn = parts[name]
+            parts[name] = np.zeros((config.n_customers, *drawn.shape[1:]), drawn.dtype)
+            parts[name][customers] = drawn
     return DrawnLayers(layers, **parts)  # type: ignore[arg-type]
 
 

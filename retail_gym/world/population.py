@@ -24,9 +24,11 @@ __all__ = [
     "SYMBOLS",
     "Coefficients",
     "DrawnCoefficients",
+    "by_sensitivity",
     "draw_coefficients",
     "draw_customers",
     "stored_gib",
+    "worth_storing",
 ]
 
 
@@ -34,6 +36,8 @@ __all__ = [
 SYMBOLS: Final = ("beta_x", "beta_z", "gamma_prod_1", "feature_mean", "feature_scale")
 #: Stored, a coefficient takes 4 bytes; the fast kernel keeps two more of that size of its own.
 _KERNEL_SYMBOLS: Final = 2
+#: Room for coefficients that are the same for everybody [GiB].
+_ALIKE_GIB: Final = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,10 +108,30 @@ def stored_gib(config: StoreConfig) -> float:
     return 4.0 * symbols * config.n_customers * config.n_products / 2.0**30
 
 
+def worth_storing(config: StoreConfig, memory_gib: float) -> bool:
+    """Whether to store a store's coefficients in so much room [GiB].
+
+    Where all of them are constants, drawing them again costs nothing: only a small store's are
+    then kept, for anybody to look at.
+    """
+    alike = config.features != "persistent" and all(
+        isinstance(config.prior(name), Constant) for name in SYMBOLS[:3]
+    )
+    return stored_gib(config) <= (min(memory_gib, _ALIKE_GIB) if alike else memory_gib)
+
+
 def draw_customers(prior: Prior, seed: int, symbol: str, customers: ArrayLike) -> Floats:
     """Draw one value per customer from the symbol's own stream, shape of ``customers``."""
     key = rng.stream_key(seed, 0, rng.symbol_stage(symbol), customers)
     return prior.quantile(rng.uniform(rng.words(key, rng.item_hash(1)[0])))
+
+
+def by_sensitivity(c: float, beta_u: Floats, beta_i: Floats) -> NDArray[np.int64]:
+    r"""Customers by their mean price sensitivity, the most sensitive first, shape (U,).
+
+    .. math:: \bar\beta^w_u = c\,\beta_u\,\bar\beta_i
+    """
+    return np.argsort(c * beta_u * beta_i.mean(), kind="stable")
 
 
 def draw_coefficients(

@@ -20,9 +20,10 @@ from retail_gym.world.layered_catalog import draw_store_catalog
 from retail_gym.world.population import (
     Coefficients,
     DrawnCoefficients,
+    by_sensitivity,
     draw_coefficients,
     draw_customers,
-    stored_gib,
+    worth_storing,
 )
 from retail_gym.world.presets import load_config, shipped_reward_scale
 from retail_gym.world.store_config import PromotionPlan, StoreConfig
@@ -195,8 +196,7 @@ class World:
             ValueError: if there are fewer customers than segments.
         """
         n = check_int("segments", n_segments, 1, self.n_customers)
-        mean_beta_w = self.c * self.beta_u * self.beta_i.mean()
-        return np.array_split(np.argsort(mean_beta_w, kind="stable"), n)
+        return np.array_split(by_sensitivity(self.c, self.beta_u, self.beta_i), n)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the world to one ``.npz`` file, whole or not at all.
@@ -255,8 +255,8 @@ def build_world(config: StoreConfig, seed: int = 0, memory_gib: float = MEMORY_G
         seed: world seed, 0 <= seed < 2**63. The same seed gives the same customers whatever
             their number.
         memory_gib: coefficients per customer and product are stored if they take no more than
-            this [GiB], else drawn again whenever they are needed: the same numbers, the same
-            sales, more arithmetic, no memory.
+            this [GiB] (constants of a large store never), else drawn again whenever they are
+            needed: the same numbers, the same sales, more arithmetic, no memory.
 
     Returns:
         The world.
@@ -264,7 +264,7 @@ def build_world(config: StoreConfig, seed: int = 0, memory_gib: float = MEMORY_G
     seed = check_int("world seed", seed, 0, 2**63 - 1)
     catalog = draw_store_catalog(config, seed)
     customers = np.arange(config.n_customers)
-    stored = stored_gib(config) <= check_finite("memory_gib", memory_gib, 0.0)
+    stored = worth_storing(config, check_finite("memory_gib", memory_gib, 0.0))
     return World(
         name=config.name,
         seed=seed,

@@ -151,7 +151,7 @@ def made_up(changes=None) -> Comparison:
 
 def test_published_figures_have_the_published_orderings() -> None:
     findings = made_up().orderings()
-    assert len(findings) == 4
+    assert len(findings) == 5
     assert all(findings.values())
     assert made_up().errors() == pytest.approx({0: 0.1, 1: 0.1})
 
@@ -165,6 +165,9 @@ def test_published_figures_have_the_published_orderings() -> None:
         ({"IV": {"retention_3w": 0.8}}, "retention"),
         ({"III": {"categories_per_visiting_customer_week": 5.6}}, "penetration"),
         ({"V": {"realised_discount": 0.4}}, "realised"),
+        ({"V": {"revenue": 99000.0}}, "revenue"),  # not above III
+        ({"IV": {"revenue": 42000.0}}, "revenue"),  # not above I and II
+        ({"II": {"revenue": 70000.0}}, "revenue"),  # I and II not alike
     ],
 )
 def test_broken_orderings_are_found(changes, broken: str) -> None:
@@ -285,3 +288,34 @@ def test_workers_do_not_change_the_runs(comparison) -> None:
 def test_nothing_to_compare_is_an_error_that_says_so(nothing) -> None:
     with pytest.raises(ValueError, match="at least one"):
         compare_scenarios(**(ARGS | nothing))
+
+
+LAYERED = """
+extends = "tiny"
+category_shift = 3.0
+[layers.visit]
+drift_sd = 0.5
+drift_memory = 0.9
+"""
+
+
+def test_nothing_published_is_about_a_store_with_layers(tmp_path) -> None:
+    path = tmp_path / "store.toml"
+    path.write_text(LAYERED)
+    found = compare_scenarios(str(path), [0], [0, 1], weeks=4, n_customers=12)
+    assert not found.published
+    assert found.errors() == {}
+    assert found.table()["published"].null_count() == found.table().height
+    assert len(found.orderings()) == 5
+    assert compare_scenarios("tiny", [0], [0], weeks=2).published
+
+
+def test_the_leader_is_the_policy_with_the_largest_mean_and_its_lead_is_paired() -> None:
+    leader = made_up().leader("revenue")
+    # worlds at 0.9 and 1.1 of the published 113,660 (V) and 100,258 (III)
+    assert (leader.policy, leader.runner_up) == ("V", "III")
+    assert leader.lead.mean == pytest.approx(113660 / 100258 - 1.0)
+    assert leader.lead.low <= 0.9 * leader.lead.mean + 1e-12
+    assert leader.lead.high >= 1.1 * leader.lead.mean - 1e-12
+    alone = made_up({"II": {"margin": 3.0}, "IV": {"margin": 2.0}}).leader("margin")
+    assert (alone.policy, alone.runner_up, alone.lead.mean) == ("II", "IV", 0.5)

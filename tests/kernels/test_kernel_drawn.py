@@ -152,6 +152,22 @@ def test_the_budget_decides():
     assert stored_gib(persistent) == pytest.approx(need * 7 / 5)
 
 
+def test_coefficients_alike_for_everybody_are_not_stored_in_a_large_store():
+    from retail_gym.world.population import worth_storing
+    from retail_gym.world.presets import load_config
+
+    store = load_config("complete_journey")
+    alike = store.override(beta_x=0.0, beta_z=1.0, gamma_prod_1=0.1)
+    assert stored_gib(alike) > 1.0
+    assert not worth_storing(alike, 100.0)
+    assert worth_storing(alike.override(n_customers=10), 4.0)
+    assert not worth_storing(alike.override(n_customers=10), 0.001)
+    unlike = alike.override(gamma_prod_1=load_config("scenario").prior("gamma_prod_1"))
+    assert worth_storing(unlike, 100.0)
+    lasting = alike.override(features="persistent")
+    assert worth_storing(lasting, 100.0)
+
+
 def test_a_drawn_store_has_no_arrays_and_says_how_to_get_them():
     world = retail_gym.make_world("tiny", 0, memory_gib=0)
     for name in ("beta_x", "beta_z", "gamma_prod_1", "feature_mean", "feature_scale"):

@@ -17,7 +17,6 @@ import pytest
 import retail_gym
 from retail_gym import rng
 from retail_gym.kernels import KERNELS, make_kernel, supports
-from retail_gym.kernels.layered import Remembered
 from retail_gym.kernels.numba_cpu import NumbaKernel
 from retail_gym.kernels.reference import ReferenceKernel
 from retail_gym.rng import Stage
@@ -395,7 +394,7 @@ def test_a_week_with_layers_follows_one_with_layers():
         simulator.step(world.base_price)
     fresh = Simulator(world, 3)
     fresh.step(world.base_price)
-    assert isinstance(fresh.memory, Remembered)
+    assert fresh.memory.layered
 
 
 def test_environments_of_a_store_with_layers_agree():

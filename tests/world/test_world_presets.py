@@ -38,7 +38,7 @@ def test_the_presets_are_the_documented_ones():
 
 def test_the_store_of_real_households_has_its_documented_size():
     for name, (customers, products, categories) in LAYERED.items():
-        world = retail_gym.make_world(name, 0, memory_gib=0.1)
+        world = retail_gym.make_world(name, 0)
         assert world.name == name
         assert (world.n_customers, world.n_products) == (customers, products)
         assert world.n_categories == world.category_sizes.size == categories
