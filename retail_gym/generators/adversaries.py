@@ -5,11 +5,13 @@ r"""The two networks of a Wasserstein GAN with gradient penalty, and how they tr
 
 (Gulrajani et al. 2017.) x is a basket, yes or no for each category, c what is given, and \hat x
 lies between a real and a generated basket. The generator's yes and no are hard; their gradients
-are those of relaxed ones (straight through; Jang et al. 2017).
+are those of relaxed ones (straight through; Jang et al. 2017). What is kept is the moving average
+of the generator's weights, for two adversaries circle around their balance.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,11 +23,8 @@ from retail_gym.config import check_choice, check_finite, check_int
 from retail_gym.generators.networks import mlp, step_rng
 from retail_gym.generators.stock import STOCKS
 
-Weights = dict[str, Tensor]
-#: Gradient of a single record's loss over a batch: (loss, weights, records, random) -> gradient.
-Gradient = Callable[[Callable[..., Tensor], Weights, list[Tensor], torch.Generator], Weights]
 
-__all__ = ["Adversaries", "GANConfig", "mean_gradient"]
+__all__ = ["Adversaries", "GANConfig"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,7 @@ class GANConfig:
         rate: Adam's learning rate.
         penalty: lambda.
         temperature: of the relaxed yes and no.
+        average: share of the old weights in the moving average at each step.
         stock: weights of the stock embedding, "weighted" or "unweighted".
     """
 
@@ -54,6 +54,7 @@ class GANConfig:
     rate: float = 3e-4
     penalty: float = 10.0
     temperature: float = 0.5
+    average: float = 0.995
     stock: str = "weighted"
 
     def __post_init__(self) -> None:
@@ -62,19 +63,8 @@ class GANConfig:
         check_finite("rate", self.rate, 1e-8, 1.0)
         check_finite("penalty", self.penalty, 0.0, 1e6)
         check_finite("temperature", self.temperature, 1e-3, 1e3)
+        check_finite("average", self.average, 0.0, 0.99999)
         check_choice("stock", self.stock, STOCKS)
-
-
-def mean_gradient(
-    loss: Callable[..., Tensor], weights: Weights, records: list[Tensor], rng: torch.Generator
-) -> Weights:
-    """Gradient of the mean loss of the records."""
-
-    def mean(weights: Weights) -> Tensor:
-        return torch.func.vmap(loss, in_dims=(None, *[0] * len(records)))(weights, *records).mean()
-
-    found: Weights = torch.func.grad(mean)(weights)
-    return found
 
 
 class Adversaries:
@@ -88,7 +78,6 @@ class Adversaries:
         real: random numbers -> real baskets (B, J), c (B, n_given) and weeks' closed categories
             as logits to add (B, J).
         given: random numbers -> c and closed categories for the generator's step.
-        gradient: of the critic's loss.
     """
 
     def __init__(
@@ -99,10 +88,9 @@ class Adversaries:
         seed: int,
         real: Callable[[torch.Generator], tuple[Tensor, Tensor, Tensor]],
         given: Callable[[torch.Generator], tuple[Tensor, Tensor]],
-        gradient: Gradient = mean_gradient,
     ) -> None:
         self.config, self.seed = config, seed
-        self.real, self.given, self.gradient = real, given, gradient
+        self.real, self.given = real, given
         n_categories = share.numel()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -111,6 +99,7 @@ class Adversaries:
             self.critic = mlp(n_categories + n_given, high, high, 1)
         with torch.no_grad():
             self.generator[-1].bias.copy_(share.logit())
+        self.average = copy.deepcopy(self.generator)
         betas = (0.5, 0.9)
         self.optimisers = [
             torch.optim.Adam(network.parameters(), lr=config.rate, betas=betas)
@@ -122,6 +111,7 @@ class Adversaries:
         """Everything that training changes."""
         return {
             "generator": self.generator,
+            "average": self.average,
             "critic": self.critic,
             "generator's optimiser": self.optimisers[0],
             "critic's optimiser": self.optimisers[1],
@@ -133,8 +123,20 @@ class Adversaries:
         for _ in range(self.config.critic_steps):
             self._update_critic(rng)
         self._update_generator(rng)
+        # Short at first, so that the first weights are forgotten.
+        kept = min(self.config.average, (1.0 + step) / (10.0 + step))
+        with torch.no_grad():
+            for mean, new in zip(
+                self.average.parameters(), self.generator.parameters(), strict=True
+            ):
+                mean.lerp_(new, 1.0 - kept)
 
-    def _fake(self, given: Tensor, closed: Tensor, rng: torch.Generator) -> Tensor:
+    def fake(self, given: Tensor, closed: Tensor, rng: torch.Generator) -> Tensor:
+        """Generated baskets."""
+        with torch.no_grad():
+            return self._draw(given, closed, rng)
+
+    def _draw(self, given: Tensor, closed: Tensor, rng: torch.Generator) -> Tensor:
         z = torch.randn(given.shape[0], self.config.noise, generator=rng)
         logits = self.generator(torch.cat([z, given], 1)) + closed
         level = torch.rand(logits.shape, generator=rng).clamp(1e-6, 1.0 - 1e-6)
@@ -143,34 +145,22 @@ class Adversaries:
         hard: Tensor = soft + ((soft > 0.5).float() - soft).detach()
         return hard
 
-    def _loss(self, weights: Weights, x: Tensor, fake: Tensor, given: Tensor, u: Tensor) -> Tensor:
-        """The critic's loss of one record."""
-
-        def judge(basket: Tensor) -> Tensor:
-            value: Tensor = torch.func.functional_call(
-                self.critic, weights, (torch.cat([basket, given]),)
-            )
-            return value.squeeze()
-
-        slope = torch.func.grad(judge)(u * x + (1.0 - u) * fake)
-        length = (slope.square().sum() + 1e-12).sqrt()
-        loss: Tensor = judge(fake) - judge(x) + self.config.penalty * (length - 1.0) ** 2
-        return loss
-
     def _update_critic(self, rng: torch.Generator) -> None:
         x, given, closed = self.real(rng)
-        with torch.no_grad():
-            fake = self._fake(given, closed, rng)
-        between = torch.rand(x.shape[0], generator=rng)
-        weights = {name: p.detach() for name, p in self.critic.named_parameters()}
-        gradient = self.gradient(self._loss, weights, [x, fake, given, between], rng)
-        for name, weight in self.critic.named_parameters():
-            weight.grad = gradient[name]
+        fake = self.fake(given, closed, rng)
+        between = torch.rand((x.shape[0], 1), generator=rng)
+        mixed = (between * x + (1.0 - between) * fake).requires_grad_()
+        value = self.critic(torch.cat([mixed, given], 1)).sum()
+        (slope,) = torch.autograd.grad(value, mixed, create_graph=True)
+        penalty = ((slope.norm(dim=1) - 1.0) ** 2).mean()
+        gain = self.critic(torch.cat([x, given], 1)) - self.critic(torch.cat([fake, given], 1))
+        self.optimisers[1].zero_grad()
+        (self.config.penalty * penalty - gain.mean()).backward()
         self.optimisers[1].step()
 
     def _update_generator(self, rng: torch.Generator) -> None:
         given, closed = self.given(rng)
-        fake = self._fake(given, closed, rng)
+        fake = self._draw(given, closed, rng)
         loss = -self.critic(torch.cat([fake, given], 1)).mean()
         self.optimisers[0].zero_grad()
         loss.backward(inputs=list(self.generator.parameters()))

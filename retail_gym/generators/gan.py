@@ -92,7 +92,7 @@ class GAN(Generator):
             both = Adversaries(share, given_kc.shape[1], config, seed, real, given)
             settings = stable_hash([cls.kind, config, seed, table.facts])
             train(both.parts, config.steps, both.update, settings=settings, checkpoint=checkpoint)
-        return cls(calendar, shelf, both.generator, stock_td)
+        return cls(calendar, shelf, both.average, stock_td)
 
     def baskets(self, score_kf: Floats, week_k: Ints, rng: np.random.Generator) -> Bools:
         given = condition(score_kf, week_k, self.stock_td)

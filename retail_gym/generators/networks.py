@@ -25,7 +25,7 @@ Ints = NDArray[np.int64]
 __all__ = ["as_arrays", "condition", "load_arrays", "mlp", "one_thread", "step_rng", "train"]
 
 #: Steps between two checkpoints.
-_KEEP_EVERY: Final = 200
+KEEP_EVERY: Final = 200
 
 
 def mlp(*sizes: int) -> nn.Sequential:
@@ -112,7 +112,7 @@ def train(
     for step in range(first, steps):
         update(step)
         last = step + 1 == steps
-        if last or (step + 1) % _KEEP_EVERY == 0:
+        if last or (step + 1) % KEEP_EVERY == 0:
             _check_finite(parts, step)
             if file is not None:
                 state = {name: part.state_dict() for name, part in parts.items()}

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -87,6 +88,7 @@ def epsilon_of(phases: Sequence[Phase], delta: float) -> float:
     return float(accountant.get_epsilon(delta, alphas=_ORDERS))
 
 
+@lru_cache(maxsize=16)
 def noise_for(privacy: Privacy, rate: float, steps: int) -> float:
     """The least noise multiplier of the gradients (to 1 %) with which all stays within epsilon.
 

@@ -7,7 +7,7 @@ trips, and product embeddings come from the shelf, not from baskets.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from retail_gym.config import check_int, stable_hash
 from retail_gym.data.table import Transactions
-from retail_gym.generators.adversaries import Adversaries, GANConfig, Weights
+from retail_gym.generators.adversaries import Adversaries, GANConfig
 from retail_gym.generators.base import Arrays, Floats
 from retail_gym.generators.calendar import Calendar
 from retail_gym.generators.gan import GAN, closed_categories
@@ -33,12 +33,63 @@ from retail_gym.generators.records import Records
 from retail_gym.generators.shelf import Shelf
 from retail_gym.generators.stock import on_the_shelf, stock_embedding
 
-__all__ = ["PRIVATE", "PrivateGAN"]
+__all__ = ["PRIVATE", "PrivateAdversaries", "PrivateGAN"]
+
+Weights = dict[str, Tensor]
 
 #: Fewer and smaller steps than without privacy: each one spends epsilon.
 PRIVATE = GANConfig(noise=24, hidden=128, critic_hidden=64, steps=1500, critic_steps=2, batch=160)
 #: Conditions that the generator trains on, drawn from the released calendar.
 _DRAWN = 20_000
+
+
+class PrivateAdversaries(Adversaries):
+    """A critic that sees real baskets through clipped and noised gradients only.
+
+    Its loss falls into E[D(x, c)], which is private, and the rest, which is not: generated baskets
+    are given conditions of the released calendar, and the slope is penalised between these and
+    baskets of independent categories, not between these and real ones as without privacy. Gradients
+    of real and generated baskets are clipped alike, so that neither side weighs more; only the
+    real ones need noise.
+    """
+
+    privacy: Privacy
+    noise: float  # multiplier, sigma
+    share: Tensor  # of trips with each category, released, shape (J,)
+
+    def _value(self, weights: Weights, basket: Tensor, given: Tensor) -> Tensor:
+        """The critic's value of one basket."""
+        pair = (torch.cat([basket, given]),)
+        value: Tensor = torch.func.functional_call(self.critic, weights, pair)
+        return value.squeeze()
+
+    def _loss_of_real(self, weights: Weights, basket: Tensor, given: Tensor) -> Tensor:
+        return -self._value(weights, basket, given)
+
+    def _penalty(self, weights: Weights, baskets: Tensor, given: Tensor) -> Tensor:
+        places = (None, 0, 0)
+        slope = torch.func.vmap(torch.func.grad(self._value, argnums=1), in_dims=places)
+        length = (slope(weights, baskets, given).square().sum(1) + 1e-12).sqrt()
+        cost: Tensor = self.config.penalty * ((length - 1.0) ** 2).mean()
+        return cost
+
+    def _update_critic(self, rng: torch.Generator) -> None:
+        clip, size = self.privacy.clip, self.config.batch
+        x, own, _ = self.real(rng)
+        given, closed = self.given(rng)
+        fake = self.fake(given, closed, rng)
+        free = torch.bernoulli(self.share.expand_as(fake), generator=rng)
+        between = torch.rand((size, 1), generator=rng)
+        mixed = between * free + (1.0 - between) * fake
+        weights = {name: p.detach() for name, p in self.critic.named_parameters()}
+        parts = (
+            clipped_gradient(self._loss_of_real, weights, [x, own], clip, self.noise, size, rng),
+            clipped_gradient(self._value, weights, [fake, given], clip, 0.0, size, rng),
+            torch.func.grad(self._penalty)(weights, mixed, given),
+        )
+        for name, weight in self.critic.named_parameters():
+            weight.grad = parts[0][name] + parts[1][name] + parts[2][name]
+        self.optimisers[1].step()
 
 
 class PrivateGAN(GAN):
@@ -123,21 +174,14 @@ class PrivateGAN(GAN):
             k = torch.randint(drawn.shape[0], (config.batch,), generator=rng)
             return drawn[k], drawn_closed[k]
 
-        def gradient(
-            loss: Callable[..., Tensor], weights: Weights, batch: list[Tensor],
-            rng: torch.Generator,
-        ) -> Weights:  # fmt: skip
-            return clipped_gradient(loss, weights, batch, privacy.clip, noise, config.batch, rng)
-
         with one_thread():
             first_guess = torch.from_numpy(share.astype(np.float32))
-            both = Adversaries(
-                first_guess, drawn.shape[1], config, seed, real, given, gradient
-            )
+            both = PrivateAdversaries(first_guess, drawn.shape[1], config, seed, real, given)
+            both.privacy, both.noise, both.share = privacy, noise, first_guess
             settings = stable_hash([cls.kind, config, privacy, seed, table.facts])
             train(both.parts, config.steps, both.update, settings=settings, checkpoint=checkpoint)
         spent = epsilon_of(phases, privacy.delta)
-        return cls(calendar, shelf, both.generator, stock_td, spent, privacy.delta)
+        return cls(calendar, shelf, both.average, stock_td, spent, privacy.delta)
 
     def arrays(self) -> Arrays:
         guarantee = {"epsilon": np.array(self.epsilon), "delta": np.array(self.delta)}

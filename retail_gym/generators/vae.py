@@ -8,6 +8,7 @@ are independent given z and c, so every association goes through them.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -110,7 +111,7 @@ class VAE(Generator):
                 logits = decoder(torch.cat([z, c], 1))
                 misfit = functional.binary_cross_entropy_with_logits(logits, x, reduction="sum")
                 divergence = 0.5 * ((2 * log_sd).exp() + mean**2 - 1 - 2 * log_sd).sum()
-                share = 0.55 + 0.45 * np.cos(np.pi * step / config.steps)
+                share = 0.55 + 0.45 * math.cos(math.pi * step / config.steps)
                 optimiser.param_groups[0]["lr"] = config.rate * share
                 optimiser.zero_grad()
                 ((misfit + divergence) / config.batch).backward()
