@@ -100,6 +100,12 @@ TASKS: Final[dict[str, Task]] = {
             vector_entry_point=None,  # its vector view is over customers: envs.coupon_views
         ),
         Task(
+            "RetailSynth-CompleteJourney-v0",
+            "revenue, in a store of 2,469 households like those of real data",
+            "diagnostic",
+            {"preset": "complete_journey", "burn_in": 1},
+        ),
+        Task(
             "mo-retailsynth-v0",
             "revenue, margin and retention as a reward vector, in MO-Gymnasium's convention",
             "diagnostic",

@@ -26,6 +26,7 @@ PAGES = ROOT / "docs" / "tasks"
 QUICK = {name: {"preset": "tiny", "n_customers": 40, "horizon": 6} for name in TASKS}
 QUICK["RetailSynthAdaptive-v0"] = {"burn_in": 1, "horizon": 6}
 QUICK["RetailSynthCoupons-v0"] = {"n_customers": 20, "horizon": 6}
+QUICK["RetailSynth-CompleteJourney-v0"] = {"n_customers": 12, "horizon": 6}
 VECTOR_REWARD = {"mo-retailsynth-v0"}
 NATIVE = [name for name in TASKS if TASKS[name].vector_entry_point]
 

@@ -47,11 +47,11 @@ ALL = Layers(
 )  # fmt: skip
 
 
-def test_presets_have_no_layers_and_keep_their_hash_and_scale():
+def test_presets_of_the_papers_have_no_layers_and_keep_their_hash_and_scale():
     for name in retail_gym.preset_names():
         config = load_config(name)
-        assert config.layers is None
-        assert "layers" not in to_plain(config)
+        assert (config.layers is None) == (name != "complete_journey")
+        assert ("layers" in to_plain(config)) == (name == "complete_journey")
         assert shipped_reward_scale(config, 0) is not None, name
     assert retail_gym.make_world("tiny").layers is None
 
@@ -277,12 +277,12 @@ def test_new_priors_by_their_laws():
     assert far[0] == pytest.approx(-far[1], rel=1e-6)
 
 
-def test_the_draft_of_the_complete_journey_is_a_store():
+def test_the_preset_of_the_complete_journey_is_a_store():
     config = complete_journey()
+    assert stable_hash(load_config("complete_journey")) == stable_hash(config)
     assert len(config.category_sizes) == 302
     assert config.n_products == 32_329
     assert config_from_json(config_to_json(config)).layers == config.layers
-    assert config.name not in retail_gym.preset_names()  # until its scores are good
     few = config.override(category_sizes=config.category_sizes[::30], n_customers=20)
     world = retail_gym.make_world(few, 0)
     simulator = Simulator(world, 1)

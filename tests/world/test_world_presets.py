@@ -28,10 +28,21 @@ SIZES = {
     "small": (100, 2_500, 30),
     "tiny": (5, 9, 3),
 }
+#: Of real households, tested with its layers: 2,469 of them are many.
+LAYERED = {"complete_journey": (2_469, 32_329, 302)}
 
 
 def test_the_presets_are_the_documented_ones():
-    assert sorted(retail_gym.preset_names()) == sorted(SIZES)
+    assert sorted(retail_gym.preset_names()) == sorted(SIZES | LAYERED)
+
+
+def test_the_store_of_real_households_has_its_documented_size():
+    for name, (customers, products, categories) in LAYERED.items():
+        world = retail_gym.make_world(name, 0, memory_gib=0.1)
+        assert world.name == name
+        assert (world.n_customers, world.n_products) == (customers, products)
+        assert world.n_categories == world.category_sizes.size == categories
+        assert retail_gym.make_world(name, 0, n_customers=7).n_customers == 7
 
 
 @pytest.mark.parametrize("name", SIZES)

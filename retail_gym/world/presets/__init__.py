@@ -36,6 +36,7 @@ PRESETS: Final[dict[str, Callable[[], StoreConfig]]] = {
     "scenario_spread": _lazy("scenario", "spread_config"),
     "coupon_brand_loyalty": _lazy("coupon", "brand_loyalty_config"),
     "coupon_driven": _lazy("coupon", "coupon_driven_config"),
+    "complete_journey": _lazy("complete_journey", "config"),
     "small": _lazy("scenario", "small_config"),
     "tiny": _lazy("scenario", "tiny_config"),
 }
