@@ -17,12 +17,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from retail_gym.config import check_choice, check_finite, check_int
 from retail_gym.generators.networks import mlp, step_rng
 from retail_gym.generators.stock import STOCKS
-
 
 __all__ = ["Adversaries", "GANConfig"]
 
@@ -48,7 +47,7 @@ class GANConfig:
     noise: int = 48
     hidden: int = 256
     critic_hidden: int = 256
-    steps: int = 4000
+    steps: int = 2000
     critic_steps: int = 4
     batch: int = 256
     rate: float = 3e-4
@@ -98,7 +97,9 @@ class Adversaries:
             self.generator = mlp(config.noise + n_given, wide, wide, n_categories)
             self.critic = mlp(n_categories + n_given, high, high, 1)
         with torch.no_grad():
-            self.generator[-1].bias.copy_(share.logit())
+            last = self.generator[-1]
+            assert isinstance(last, nn.Linear)
+            last.bias.copy_(share.logit())
         self.average = copy.deepcopy(self.generator)
         betas = (0.5, 0.9)
         self.optimisers = [
@@ -165,4 +166,3 @@ class Adversaries:
         self.optimisers[0].zero_grad()
         loss.backward(inputs=list(self.generator.parameters()))
         self.optimisers[0].step()
-

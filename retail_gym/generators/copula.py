@@ -128,7 +128,10 @@ class GaussianCopula(Generator):
     def baskets(self, score_kf: Floats, week_k: Ints, rng: np.random.Generator) -> Bools:
         normal = ndtri(np.linspace(0.002, 0.998, self.knots_fn.shape[1]))
         score = np.stack(
-            [np.interp(x, knots, normal) for x, knots in zip(score_kf.T, self.knots_fn, strict=True)],
+            [
+                np.interp(x, knots, normal)
+                for x, knots in zip(score_kf.T, self.knots_fn, strict=True)
+            ],
             axis=1,
         )
         noise = rng.standard_normal((week_k.size, self.share_j.size))

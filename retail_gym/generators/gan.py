@@ -20,7 +20,14 @@ from retail_gym.data.table import Transactions
 from retail_gym.generators.adversaries import Adversaries, GANConfig
 from retail_gym.generators.base import Arrays, Bools, Floats, Generator, Ints
 from retail_gym.generators.calendar import Calendar
-from retail_gym.generators.networks import as_arrays, condition, mlp_of, one_thread, train
+from retail_gym.generators.networks import (
+    as_arrays,
+    condition,
+    inputs_of,
+    mlp_of,
+    one_thread,
+    train,
+)
 from retail_gym.generators.records import Records
 from retail_gym.generators.shelf import Shelf
 from retail_gym.generators.stock import bought_together, stock_embedding
@@ -96,7 +103,7 @@ class GAN(Generator):
 
     def baskets(self, score_kf: Floats, week_k: Ints, rng: np.random.Generator) -> Bools:
         given = condition(score_kf, week_k, self.stock_td)
-        n_noise = self.generator[0].in_features - given.shape[1]
+        n_noise = inputs_of(self.generator) - given.shape[1]
         z = rng.standard_normal((week_k.size, n_noise)).astype(np.float32)
         with one_thread(), torch.no_grad():
             logits = self.generator(torch.cat([torch.from_numpy(z), given], 1))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,10 +29,17 @@ __all__ = ["as_arrays", "condition", "load_arrays", "mlp", "one_thread", "step_r
 KEEP_EVERY: Final = 200
 
 
+def inputs_of(network: nn.Sequential) -> int:
+    """Inputs of a network of :func:`mlp`."""
+    first = network[0]
+    assert isinstance(first, nn.Linear)
+    return first.in_features
+
+
 def mlp(*sizes: int) -> nn.Sequential:
     """Layers of the given sizes with leaky rectifiers between them."""
     layers: list[nn.Module] = []
-    for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+    for n_in, n_out in pairwise(sizes):
         layers += [nn.Linear(n_in, n_out), nn.LeakyReLU(0.2)]
     return nn.Sequential(*layers[:-1])
 
@@ -87,7 +95,7 @@ def condition(score_kf: Floats, week_k: Ints, stock_td: Floats | None = None) ->
 
 
 def train(
-    parts: Mapping[str, nn.Module | torch.optim.Optimizer],
+    parts: Mapping[str, Any],
     steps: int,
     update: Any,
     *,

@@ -40,7 +40,16 @@ __all__ = ["Privacy", "clipped_gradient", "epsilon_of", "noise_for", "release"]
 
 _INSTALL: Final = "differential privacy needs opacus: pip install opacus (or the extra generators)"
 #: Of the Rényi divergence; Opacus' own start at 1.1 and end at 63.
-_ORDERS: Final = [1.01, 1.02, 1.05, *(1 + n / 10 for n in range(1, 100)), *range(11, 64), 96, 128, 256]
+_ORDERS: Final = [
+    1.01,
+    1.02,
+    1.05,
+    *(1 + n / 10 for n in range(1, 100)),
+    *range(11, 64),
+    96,
+    128,
+    256,
+]
 #: Counts that are released.
 RELEASES: Final = 5
 

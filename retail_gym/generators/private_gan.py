@@ -37,8 +37,10 @@ __all__ = ["PRIVATE", "PrivateAdversaries", "PrivateGAN"]
 
 Weights = dict[str, Tensor]
 
-#: Fewer and smaller steps than without privacy: each one spends epsilon.
-PRIVATE = GANConfig(noise=24, hidden=128, critic_hidden=64, steps=1500, critic_steps=2, batch=160)
+#: Few, large and noisy steps of a small critic: each step spends epsilon, each weight gets noise.
+PRIVATE = GANConfig(
+    noise=24, hidden=128, critic_hidden=32, steps=400, critic_steps=2, batch=400, rate=1e-3
+)
 #: Conditions that the generator trains on, drawn from the released calendar.
 _DRAWN = 20_000
 

@@ -69,8 +69,7 @@ class Shelf:
 
         lines = records.baskets.lines
         n_categories = len(lines.category_labels)
-        prices = ("unit_price", "base_price", "discount")
-        key = ["category", "week", "product", *prices]
+        key = ["category", "week", "product", "unit_price", "base_price", "discount"]
         offers = table.frame.group_by(key).len().sort(key)
         labels = table.frame["product"].unique().sort()
         places = pl.DataFrame({"product": labels, "product_code": range(labels.len())})
@@ -86,7 +85,9 @@ class Shelf:
             offers["code"].to_numpy().astype(np.int64),
             offers["week"].to_numpy().astype(np.int64),
             offers["product_code"].to_numpy().astype(np.int64),
-            *(offers[name].to_numpy() for name in prices),
+            offers["unit_price"].to_numpy(),
+            offers["base_price"].to_numpy(),
+            offers["discount"].to_numpy(),
             offers["len"].to_numpy().astype(np.float64),
             counted(lines.category, lines.quantity, n_categories, MOST_UNITS),
             counted(entry.entry_category, entry.entry_products, n_categories, MOST_PRODUCTS),
@@ -158,7 +159,7 @@ class Shelf:
         total = np.concatenate([[0.0], np.cumsum(self.weight_o)])
         level = total[low] + rng.random(cell.size) * (total[high] - total[low])
         found = np.searchsorted(total, level, side="right") - 1
-        return np.clip(found, low, high - 1)
+        return np.asarray(np.clip(found, low, high - 1))
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """For a file."""

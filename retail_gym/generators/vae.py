@@ -26,6 +26,7 @@ from retail_gym.generators.calendar import Calendar
 from retail_gym.generators.networks import (
     as_arrays,
     condition,
+    inputs_of,
     mlp,
     mlp_of,
     one_thread,
@@ -52,7 +53,7 @@ class VAEConfig:
 
     latent: int = 24
     hidden: int = 256
-    steps: int = 8000
+    steps: int = 5000
     batch: int = 256
     rate: float = 1e-3
 
@@ -124,7 +125,7 @@ class VAE(Generator):
 
     def baskets(self, score_kf: Floats, week_k: Ints, rng: np.random.Generator) -> Bools:
         given = condition(score_kf, week_k)
-        n_latent = self.decoder[0].in_features - given.shape[1]
+        n_latent = inputs_of(self.decoder) - given.shape[1]
         z = rng.standard_normal((week_k.size, n_latent)).astype(np.float32)
         with one_thread(), torch.no_grad():
             latent: Tensor = torch.cat([torch.from_numpy(z), given], 1)

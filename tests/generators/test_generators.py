@@ -150,7 +150,8 @@ def test_joint_probability_is_that_of_the_bivariate_normal() -> None:
     a, b = np.array([-1.5, 0.3, -2.5, 0.0]), np.array([-0.2, 1.1, -2.0, 0.0])
     r = np.array([-0.8, 0.5, 0.95, 0.5])
     expected = [
-        multivariate_normal.cdf([x, y], cov=[[1, z], [z, 1]]) for x, y, z in zip(a, b, r, strict=True)
+        multivariate_normal.cdf([x, y], cov=[[1, z], [z, 1]])
+        for x, y, z in zip(a, b, r, strict=True)
     ]
     np.testing.assert_allclose(joint_probability(a, b, r), expected, atol=1e-6)
     # P(both below 0) = 1/4 + arcsin(r) / (2 pi).
@@ -221,7 +222,7 @@ def test_bad_input_is_refused(planted: Transactions, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "none.npz")
     (tmp_path / "bad.npz").write_bytes(b"no zip")
-    with pytest.raises(ValueError, match="bad.npz"):
+    with pytest.raises(ValueError, match=r"bad\.npz"):
         load(tmp_path / "bad.npz")
     np.savez(tmp_path / "other.npz", a=np.ones(3))
     with pytest.raises(ValueError, match="holds no generator"):

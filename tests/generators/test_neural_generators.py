@@ -41,7 +41,9 @@ SMALL_GAN = GANConfig(
 )
 QUICK: dict[type, dict[str, Any]] = {
     VAE: {"config": VAEConfig(latent=2, hidden=8, steps=6, batch=16)},
-    GAN: {"config": GANConfig(noise=2, hidden=8, critic_hidden=8, steps=6, critic_steps=1, batch=16)},
+    GAN: {
+        "config": GANConfig(noise=2, hidden=8, critic_hidden=8, steps=6, critic_steps=1, batch=16)
+    },
     PrivateGAN: {
         "config": GANConfig(noise=2, hidden=8, critic_hidden=8, steps=6, critic_steps=1, batch=40)
     },
@@ -156,7 +158,8 @@ def test_stock_embedding_sees_what_left_the_shelf(planted: Transactions) -> None
     shelf = Shelf.fit(table, records)
     for products in (bought_together(records, shelf), on_the_shelf(shelf, 0)):
         plain, weighted = (
-            stock_embedding(shelf, products, weights, WEEKS) for weights in ("unweighted", "weighted")
+            stock_embedding(shelf, products, weights, WEEKS)
+            for weights in ("unweighted", "weighted")
         )
         assert np.abs(plain).max(axis=1).argmax() == 4
         others = np.delete(plain, 4, axis=0)
@@ -286,7 +289,9 @@ def test_released_counts_are_near_the_true_ones_and_noised(planted: Transactions
 
 
 def test_private_gan_states_its_guarantee(planted: Transactions) -> None:
-    generator = PrivateGAN.fit(planted, privacy=Privacy(epsilon=3.0, delta=1e-3), **QUICK[PrivateGAN])
+    generator = PrivateGAN.fit(
+        planted, privacy=Privacy(epsilon=3.0, delta=1e-3), **QUICK[PrivateGAN]
+    )
     assert 2.5 < generator.epsilon <= 3.0
     assert generator.delta == 1e-3
     assert generator.calendar.correlation_ff.shape == (1, 1)
