@@ -7,6 +7,7 @@ from typing import Final
 
 from retail_gym.config import check_choice
 from retail_gym.kernels.base import Kernel, Memory, Offer, PlainMemory, Purchases, Request
+from retail_gym.kernels.layered import has_layers
 from retail_gym.kernels.reference import ReferenceKernel
 from retail_gym.world.world import World
 
@@ -36,7 +37,7 @@ def supports(kernel: Kernel, world: World) -> bool:
     says = getattr(kernel, "supports", None)
     if says is not None:
         return bool(says(world))
-    return world.layers is None or not world.layers.config.change_decisions
+    return not has_layers(world)
 
 
 def make_kernel(kernel: str | Kernel | None = None, world: World | None = None) -> Kernel:

@@ -35,6 +35,7 @@ from retail_gym.kernels.passes import (
     key_halves,
     logistic,
     poisson,
+    row_number,
     stage_head,
     sum_of,
     utilities,
@@ -208,7 +209,8 @@ def _open_categories(draws, limit, open_j):
 @njit(inline="always")
 def _ask_for(single, u, open_j, some):
     """Ask for the coefficients of some categories ahead of time."""
-    base, sigma = single.base[u], single.sigma[u]
+    own = row_number(single.base, u)
+    base, sigma = single.base[own], single.sigma[own]
     for o in range(some):
         for i in range(single.start[open_j[o]], single.stop[open_j[o]], _LINE):
             prefetch(base, i)
@@ -222,7 +224,8 @@ def _quantities(
 ):  # fmt: skip
     """Quantities of lines begun..n: one element each, in double precision."""
     if drawn is None:
-        beta_x, beta_z, weight_i = double.beta_x[u], double.beta_z[u], double.gamma_prod_1[u]
+        own = row_number(double.beta_x, u)
+        beta_x, beta_z, weight_i = double.beta_x[own], double.beta_z[own], double.gamma_prod_1[own]
         for line in range(begun, n):
             prefetch(beta_x, lines[2, line])
             prefetch(beta_z, lines[2, line])

@@ -105,7 +105,7 @@ def promote(
     )
     past, past_row = _past([episode.memory for episode in episodes], board)
     room = _room(world, n_segments)
-    room.grow(n, crew.size)
+    room.grow(world, n, crew.size)
     result = Result(
         np.empty((n, n_segments)),
         np.empty((n, n_customers)),
@@ -231,14 +231,14 @@ class _Room:
 
     def __init__(self, world: World, n_segments: int) -> None:
         self.scratch: list[Scratch] = []
-        self._world, self._segments = world, n_segments
+        self._segments = n_segments
         self._lines = world.n_customers * world.n_categories
         self._make_lines(0)
 
-    def grow(self, n_episodes: int, threads: int) -> None:
-        """Have room for so many."""
+    def grow(self, world: World, n_episodes: int, threads: int) -> None:
+        """Have room for so many. The store is not kept: rooms last only as long as it does."""
         while len(self.scratch) < threads:
-            self.scratch.append(self._make_scratch())
+            self.scratch.append(self._make_scratch(world))
         if len(self.lines) < n_episodes:
             self._make_lines(n_episodes)
 
@@ -246,8 +246,8 @@ class _Room:
         self.lines = np.empty((n, 4, self._lines), dtype=np.int64)
         self.paid, self.rates = (np.empty((n, 2, self._lines)) for _ in range(2))
 
-    def _make_scratch(self) -> Scratch:
-        world, largest = self._world, int(self._world.category_sizes.max())
+    def _make_scratch(self, world: World) -> Scratch:
+        largest = int(world.category_sizes.max())
         stored = pack(world).single.heads.size == 0
         longest = max(largest, VISIT_BLOCK)
         return Scratch(

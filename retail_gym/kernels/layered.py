@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ from retail_gym.model.unequal_quantity import household_rate
 from retail_gym.model.utility import capped_utility
 from retail_gym.model.visit_effects import opening_probability
 from retail_gym.rng import Stage
-from retail_gym.world.layers import MOST_LINES
+from retail_gym.world.layers import MOST_LINES, HabitLayer
 from retail_gym.world.noise import customer_words, noise_words, utility
 from retail_gym.world.trip import drift, offered, trips, visit_effects
 from retail_gym.world.world import World
@@ -35,10 +35,35 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Places = NDArray[np.int16]
 
-__all__ = ["LayerMemory", "layered_week"]
+__all__ = [
+    "LayerMemory",
+    "Remembered",
+    "empty_places",
+    "has_layers",
+    "layer_memory",
+    "layered_week",
+]
 
 #: In a customer's memory of products: none yet.
 NONE: Final = -1
+
+
+@runtime_checkable
+class Remembered(Protocol):
+    """What the memory of a store with layers holds besides, whichever kernel made it."""
+
+    @property
+    def drift(self) -> Floats | None:
+        """Drift of the store utility, shape (U,); None without a VisitLayer."""
+        ...
+
+    @property
+    def recent(self) -> Places | None:
+        """Products bought last, newest first, by place in the category, shape (U, J, H).
+
+        Negative: none yet. None without a HabitLayer.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -49,18 +74,38 @@ class LayerMemory(PlainMemory):
     recent: Places | None  # U, J, H: products bought last (place in the category), HabitLayer
 
 
+def has_layers(world: World) -> bool:
+    """Whether weeks of a store go beyond the paper's."""
+    return world.layers is not None and world.layers.config.change_decisions
+
+
+def layer_memory(memory: Memory) -> Remembered:
+    """What a memory of the week before holds of layers.
+
+    Raises:
+        ValueError: if it is of a store without layers.
+    """
+    if not isinstance(memory, Remembered):
+        raise ValueError("a week of a store with layers follows a week with layers")
+    return memory
+
+
+def empty_places(world: World, habit: HabitLayer) -> Places:
+    """Nothing bought yet, shape (U, J, H)."""
+    shape = (world.n_customers, world.n_categories, habit.memory)
+    return np.full(shape, NONE, dtype=np.int16)
+
+
 def layered_week(
     world: World, memory: Memory, offer: Offer, episode_key: int, week: int
 ) -> tuple[Memory, Purchases]:
     """One week of a store with layers; see :class:`retail_gym.kernels.base.Kernel`.
 
     Raises:
-        ValueError: for a memory of another kernel after the first week.
+        ValueError: for a memory of a store without layers after the first week.
     """
-    if week > 1 and not isinstance(memory, LayerMemory):
-        raise ValueError("a week of a store with layers follows a week with layers")
     assert world.layers is not None
-    past = memory if isinstance(memory, LayerMemory) and week > 1 else None
+    past = layer_memory(memory) if week > 1 else None
     probability_u, drift_u = _visits(world, memory, past, offer, episode_key, week)
     everybody = np.arange(world.n_customers)
     word_u = customer_words(episode_key, week, Stage.VISIT, everybody)
@@ -69,8 +114,7 @@ def layered_week(
     recent = None
     habit = world.layers.config.habit
     if habit is not None and (past is None or past.recent is None):
-        shape = (world.n_customers, world.n_categories, habit.memory)
-        recent = np.full(shape, NONE, dtype=np.int16)
+        recent = empty_places(world, habit)
     elif past is not None and past.recent is not None:
         recent = past.recent.copy()  # the old one belongs to snapshots
     visitors = np.flatnonzero(visited_u)
@@ -89,7 +133,7 @@ def layered_week(
 
 
 def _visits(
-    world: World, memory: Memory, past: LayerMemory | None, offer: Offer, key: int, week: int
+    world: World, memory: Memory, past: Remembered | None, offer: Offer, key: int, week: int
 ) -> tuple[Floats, Floats | None]:
     """Visit probabilities and drifts of this week."""
     assert world.layers is not None

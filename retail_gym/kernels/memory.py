@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from retail_gym.kernels.base import Offer
 from retail_gym.kernels.packed import Packed
 from retail_gym.kernels.shelf import Laws, boards
+from retail_gym.model.availability import shelf_utility
 from retail_gym.model.category_choice import category_value
 from retail_gym.model.store_visit import (
     store_utility,
@@ -21,6 +22,7 @@ from retail_gym.model.store_visit import (
 )
 from retail_gym.model.utility import capped_utility
 from retail_gym.world.noise import noise_words, utility
+from retail_gym.world.trip import offered
 from retail_gym.world.world import World
 
 Floats = NDArray[np.float64]
@@ -165,6 +167,7 @@ class Week(NamedTuple):
     marketing: Floats  # U: marketing feature
     visited: NDArray[np.bool_]
     probability: Floats | None  # U: visit probabilities, an estimate; None where not needed
+    effect: Floats | None = None  # U: what a VisitLayer adds to the store utility
 
     @property
     def offer(self) -> Offer:
@@ -220,19 +223,29 @@ class FastMemory:
         """Visit probabilities of the last week, in double precision."""
         return self._probability(np.arange(self._world.n_customers))
 
-    def next_probability(self, offer: Offer, customers: Ints) -> Floats:
+    def next_probability(
+        self, offer: Offer, customers: Ints, effect_u: Floats | None = None
+    ) -> Floats:
         """Exact visit probabilities of some customers in the week after, given its offer."""
-        return self._step(self.past[-1], offer, self._probability(customers), customers)
+        before = self._probability(customers)
+        return self._step(self.past[-1], offer, effect_u, before, customers)
 
     def _probability(self, customers: Ints) -> Floats:
         """Follow eq. 10 from the oldest week kept, whose estimate inertia has forgotten."""
         first = self.past[0].probability
         probability = np.ones(customers.size) if first is None else first[customers]
         for before, now in zip(self.past[:-1], self.past[1:], strict=True):
-            probability = self._step(before, now.offer, probability, customers)
+            probability = self._step(before, now.offer, now.effect, probability, customers)
         return probability
 
-    def _step(self, before: Week, offer: Offer, probability: Floats, customers: Ints) -> Floats:
+    def _step(
+        self,
+        before: Week,
+        offer: Offer,
+        effect_u: Floats | None,
+        probability: Floats,
+        customers: Ints,
+    ) -> Floats:
         world = self._world
         utility_u = store_utility(
             world.gamma_store_0,
@@ -242,10 +255,13 @@ class FastMemory:
             self._store_value(before, customers),
             offer.marketing_u[customers],
         )
+        if effect_u is not None:
+            utility_u = utility_u + effect_u[customers]
         return visit_probability(world.theta[customers], visit_propensity(utility_u), probability)
 
     def _store_value(self, past: Week, customers: Ints) -> Floats:
         world, offer, values = self._world, past.offer, np.zeros(customers.size)
+        shelf = offered(world, past.week)
         for k, u in enumerate(customers):
             if past.visited[u]:
                 row, group = np.array([u]), offer.group_u[u]
@@ -253,5 +269,7 @@ class FastMemory:
                 utility_ui = capped_utility(
                     utility(world, row, word, offer.log_price_gi[group]), offer.cap_g[group]
                 )
+                if shelf is not None:
+                    utility_ui = shelf_utility(utility_ui, shelf)
                 values[k] = store_value(category_value(utility_ui, world.category_sizes))[0]
         return values

@@ -31,6 +31,8 @@ from retail_gym.kernels.announcement import announce
 from retail_gym.kernels.base import Memory, Purchases, Request
 from retail_gym.kernels.crew import Crew
 from retail_gym.kernels.fleet import Episode, Promoted, promote
+from retail_gym.kernels.households import household_week
+from retail_gym.kernels.layered import has_layers
 from retail_gym.kernels.memory import Board, FastMemory, Week, join_boards, make_board
 from retail_gym.kernels.packed import Packed, pack
 from retail_gym.kernels.shelf import Laws
@@ -74,9 +76,13 @@ class NumbaKernel:
         #: categories and visits taken again in double precision.
         self.counts = np.zeros(5, dtype=np.int64)
 
+    def supports(self, world: World) -> bool:
+        """Every store."""
+        return True
+
     def is_lazy(self, world: World) -> bool:
         """Whether a week of this store goes the lazy way."""
-        return self._lazy and pack(world).lazy
+        return self._lazy and pack(world).lazy and not has_layers(world)
 
     def together(self, world: World) -> Hashable | None:
         """What environments whose weeks of promotions go together have in common; None: do not."""
@@ -97,6 +103,9 @@ class NumbaKernel:
 
     def weeks(self, world: World, requests: Sequence[Request]) -> list[tuple[Memory, Purchases]]:
         """One week in each episode; see :class:`retail_gym.kernels.base.Kernel`."""
+        if has_layers(world):
+            how = self._scale, self._share, self.counts
+            return [household_week(world, request, *how) for request in requests]
         if len({_groups(request) for request in requests}) > 1:
             return [self.weeks(world, [request])[0] for request in requests]
         packed, lazy = pack(world), self.is_lazy(world)

@@ -31,7 +31,7 @@ class Single(NamedTuple):
     """Arrays of the single-precision passes, in log2 units.
 
     Of coefficients that are drawn again every time (``heads`` not empty), ``base``, ``sigma``
-    and ``size_uj`` are empty.
+    and ``size_uj`` are empty; of those that are the same for everybody there is one row.
     """
 
     item_hash: NDArray[np.uint32]  # I
@@ -97,14 +97,14 @@ def pack(world: World) -> Packed:
 
 
 def _pack(world: World) -> Packed:
-    given, inertia = world.coefficients, float(world.theta.max())
+    given, inertia = _once(world.coefficients), float(world.theta.max())
     persistent = given.persistent
     noise_size = np.float32(LOG2E * (abs(world.eps_loc) + LARGEST_NOISE * world.eps_scale))
     heads, laws, tables = _streams(given)
     beta_x, beta_z, gamma_prod_1, mean, scale = _arrays(given)
     if isinstance(given, Coefficients):
         base, sigma, size = _rows(world, given)
-        size += noise_size
+        size = np.repeat(size + noise_size, world.n_customers // len(size), axis=0)
     else:
         base, sigma, size = (np.zeros((0, 0), dtype=np.float32) for _ in range(3))
     odd = (rng.NORMAL_COEFFICIENTS if persistent else rng.FEATURE_COEFFICIENTS)[1::2]
@@ -157,12 +157,31 @@ def _pack(world: World) -> Packed:
     )
 
 
+def _once(given: Coefficients | DrawnCoefficients) -> Coefficients | DrawnCoefficients:
+    """One row of coefficients where those of all customers are the same; else as they are."""
+    if given.persistent:
+        return given
+    if isinstance(given, DrawnCoefficients):
+        laws = [given.config.prior(symbol) for symbol in SYMBOLS[:3]]
+        if not all(isinstance(law, Constant) for law in laws):
+            return given
+        row = given.rows(np.arange(1))
+        for symbol in SYMBOLS[:3]:
+            getattr(row, symbol).flags.writeable = False  # one type for the compiler
+        return row
+    for symbol in SYMBOLS[:3]:
+        values = getattr(given, symbol)
+        if not all(np.array_equal(values[0], row) for row in values):
+            return given
+    return given.rows(slice(0, 1))
+
+
 def _rows(world: World, given: Coefficients) -> tuple[Floats32, Floats32, Floats32]:
     """``base``, ``sigma`` and the bound on both, of coefficients that are stored."""
     base = np.empty(given.beta_x.shape, dtype=np.float32)
     sigma = np.empty_like(base)
-    size = np.empty((world.n_customers, world.n_categories), dtype=np.float32)
-    for u in range(world.n_customers):  # a row at a time: no large double-precision copies
+    size = np.empty((len(base), world.n_categories), dtype=np.float32)
+    for u in range(len(base)):  # a row at a time: no large double-precision copies
         row = given.beta_z[u] * world.z
         spread = given.beta_x[u].astype(np.float64)
         if given.feature_mean is not None and given.feature_scale is not None:

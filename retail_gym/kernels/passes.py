@@ -43,6 +43,7 @@ __all__ = [
     "key_halves",
     "logistic",
     "poisson",
+    "row_number",
     "stage_head",
     "sum_of",
     "utilities",
@@ -106,6 +107,12 @@ def with_value(top: Any, above: Any, value: Any) -> Any:
     if value > top:
         return value, above * math.exp(top - value) + 1.0
     return top, above + math.exp(value - top)
+
+
+@njit(inline="always")
+def row_number(values: Any, u: Any) -> Any:
+    """The row of a customer; that of everybody where there is one."""
+    return min(u, values.shape[0] - 1)
 
 
 @njit(fastmath=FAST, nogil=True, cache=True)
@@ -180,7 +187,8 @@ def exponentials(single, u, k1, k2, price_i, x, g_row, a, b, drawn, out):
     """
     hashed, w = single.item_hash, single.price_weight[u]
     if drawn is None:
-        base, sigma = single.base[u], single.sigma[u]
+        own = row_number(single.base, u)
+        base, sigma = single.base[own], single.sigma[own]
         _exponentials(hashed, base, sigma, a, w, k1, k2, price_i, x, g_row, a, b, out)
         return f32(0.0)
     size = draw(single, u, a, b, drawn)
@@ -201,7 +209,8 @@ def utilities(single, u, k1, k2, price_i, x, g_row, a, b, drawn, out):
     """Utilities in log2 units of products a..b of customer u; see :func:`exponentials`."""
     hashed, w = single.item_hash, single.price_weight[u]
     if drawn is None:
-        base, sigma = single.base[u], single.sigma[u]
+        own = row_number(single.base, u)
+        base, sigma = single.base[own], single.sigma[own]
         _utilities(hashed, base, sigma, a, w, k1, k2, price_i, x, g_row, a, b, out)
         return f32(0.0)
     size = draw(single, u, a, b, drawn)
@@ -251,7 +260,7 @@ def guard_band(size, scale):
 def coefficient(values, heads, tables, symbol, u, i, hashed):
     """A coefficient of ``SYMBOLS`` in the single precision that defines it, stored or drawn."""
     if heads.size == 0:
-        return values[u, i]
+        return values[row_number(values, u), i]
     k1, k2 = key_halves(heads[symbol], u)
     word, _ = words(hashed, k1, k2)
     return tables[symbol, uintp(byte_sum(word))]

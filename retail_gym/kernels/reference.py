@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from retail_gym import rng
 from retail_gym.kernels.base import Memory, Offer, PlainMemory, Purchases, Request
-from retail_gym.kernels.layered import layered_week
+from retail_gym.kernels.layered import has_layers, layered_week
 from retail_gym.model.utility import capped_utility
 from retail_gym.model.week import Basket, shopping_trip, store_visit
 from retail_gym.rng import Stage
@@ -36,7 +36,7 @@ class ReferenceKernel:
         self, world: World, memory: Memory, offer: Offer, episode_key: int, week: int
     ) -> tuple[Memory, Purchases]:
         """One week by the equations."""
-        if world.layers is not None and world.layers.config.change_decisions:
+        if has_layers(world):
             return layered_week(world, memory, offer, episode_key, week)
         everybody = np.arange(world.n_customers)
         if week == 1:

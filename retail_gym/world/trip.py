@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-__all__ = ["Trips", "drift", "offered", "trips", "visit_effects"]
+__all__ = ["Draws", "Trips", "drift", "offered", "trip_draws", "trips", "visit_effects"]
 
 
 class Trips(NamedTuple):
@@ -28,6 +28,14 @@ class Trips(NamedTuple):
 
     category_uj: Floats | None  # added to the log-odds of each category
     basket_u: Floats  # the customer's and the trip's basket effects, 0 without the layer
+
+
+class Draws(NamedTuple):
+    """What the trips of some customers in one week draw; zeros without a BasketLayer."""
+
+    size_u: Floats  # the trip's size b
+    basket_u: Floats  # the customer's and the trip's basket effects
+    factor_uk: Floats  # standard normal factors g
 
 
 def drift(world: World, seed: int, week: int, previous_u: Floats | None) -> Floats:
@@ -50,16 +58,15 @@ def visit_effects(world: World, seed: int, week: int, drift_u: Floats) -> Floats
     return visit_effect(world.layers.visit_u, drift_u, shared)
 
 
-def trips(world: World, seed: int, week: int, customers: ArrayLike) -> Trips:
-    """Effects on the trips of some customers, shape (B,) of numbers, in one week."""
+def trip_draws(world: World, seed: int, week: int, customers: ArrayLike) -> Draws:
+    """Draws of the trips of some customers, shape (B,) of numbers, in one week."""
     rows = np.asarray(customers)
     layers = world.layers
     if layers is None or layers.config.basket is None:
-        return Trips(None, np.zeros(rows.size))
-    layer, loading = layers.config.basket, layers.trip_loading_jk
-    assert loading is not None
+        none = np.zeros(rows.size)
+        return Draws(none, none, np.zeros((rows.size, 0)))
+    layer = layers.config.basket
     assert layers.fill_in_u is not None
-    assert layers.household_uj is not None
     assert layers.size_u is not None
     key = rng.stream_key(seed, week, Stage.TRIP, rows)
     column = rng.Key(key.k1[:, None], key.k2[:, None])
@@ -71,8 +78,19 @@ def trips(world: World, seed: int, week: int, customers: ArrayLike) -> Trips:
         layers.fill_in_u[rows],
         layer.fill_in_depth,
     )
-    effect = trip_effect(size_u, special.ndtri(uniform[:, 2:]), loading)
-    return Trips(layers.household_uj[rows] + effect, layers.size_u[rows] + size_u)
+    return Draws(size_u, layers.size_u[rows] + size_u, special.ndtri(uniform[:, 2:]))
+
+
+def trips(world: World, seed: int, week: int, customers: ArrayLike) -> Trips:
+    """Effects on the trips of some customers, shape (B,) of numbers, in one week."""
+    rows = np.asarray(customers)
+    layers, draws = world.layers, trip_draws(world, seed, week, rows)
+    if layers is None or layers.config.basket is None:
+        return Trips(None, draws.basket_u)
+    assert layers.trip_loading_jk is not None
+    assert layers.household_uj is not None
+    effect = trip_effect(draws.size_u, draws.factor_uk, layers.trip_loading_jk)
+    return Trips(layers.household_uj[rows] + effect, draws.basket_u)
 
 
 def offered(world: World, week: int) -> NDArray[np.bool_] | None:

@@ -25,7 +25,8 @@ STORES = {
     "no cap": {"preset": "small", "clip_percentile": 100.0},
     "inertia": {"preset": "small", "theta": 0.3},
     "coupon_driven": {},
-    "constants": {"preset": "small", "beta_z": 2.0, "beta_x": 0.0, "gamma_prod_1": 0.02},
+    "constants": {"preset": "small", "beta_z": 2.0, "beta_x": 0.0},
+    "alike": {"preset": "small", "beta_z": 2.0, "beta_x": 0.0, "gamma_prod_1": 0.02},
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -16,7 +17,9 @@ from retail_gym.kernels.shelf import caps
 from retail_gym.promotion import Promotion, laws
 from retail_gym.simulator import Simulator, promote_weeks
 from retail_gym.world import make_world
+from retail_gym.world.presets import load_config
 from retail_gym.world.store_config import PromotionPlan
+from retail_gym.world.world import build_world
 
 KEY = 20_240_717
 PLANS = [
@@ -111,3 +114,14 @@ def test_a_week_keeps_little_of_the_past():
         env.step(np.array([0.2, 0.4], dtype=np.float32))
     gc.collect()
     assert len(env._running().memory.past) == 2
+
+
+def test_a_store_that_nobody_holds_is_forgotten() -> None:
+    store = build_world(load_config("tiny"), 3)  # not make_world, which remembers the last few
+    env = RetailPricingEnv(store)
+    env.reset(seed=0)
+    env.step(np.array([0.2, 0.5], dtype=np.float32))
+    known = weakref.ref(store)
+    del env, store
+    gc.collect()
+    assert known() is None

@@ -17,7 +17,7 @@ import pytest
 import retail_gym
 from retail_gym import rng
 from retail_gym.kernels import KERNELS, make_kernel, supports
-from retail_gym.kernels.layered import LayerMemory
+from retail_gym.kernels.layered import Remembered
 from retail_gym.kernels.numba_cpu import NumbaKernel
 from retail_gym.kernels.reference import ReferenceKernel
 from retail_gym.rng import Stage
@@ -234,10 +234,11 @@ CASES = {
 }
 
 
+@pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("case", CASES)
-def test_80_weeks_are_exactly_the_literal_ones(case):
+def test_80_weeks_are_exactly_the_literal_ones(case, kernel):
     world = store(**CASES[case])
-    simulator, literal = Simulator(world, KEY), LiteralStore(world)
+    simulator, literal = Simulator(world, KEY, kernel=kernel), LiteralStore(world)
     generator = np.random.default_rng(0)
     sold = several = 0
     for week in range(1, 81):
@@ -363,21 +364,26 @@ def test_snapshots_hold_the_memory_of_drift_and_products():
         assert np.array_equal(again.quantity, lines.quantity)
 
 
-def test_a_store_whose_layers_a_kernel_does_not_know_goes_to_the_reference():
+class Paper(NumbaKernel):
+    """A kernel that knows the paper's model only."""
+
+    name = "paper"
+
+    def supports(self, world):
+        return world.layers is None
+
+
+def test_kernels_and_the_layers_they_know():
     world, plain, catalog = store(ALL), store(None), store(Layers(catalog=CatalogLayer(0.0)))
-    fast = NumbaKernel()
-    if supports(fast, world):
-        pytest.skip("the compiled kernel knows the layers")
-    assert supports(ReferenceKernel(), world)
-    assert supports(fast, plain)
-    assert supports(fast, catalog)  # only another store
-    for name in (*KERNELS, None):
-        assert isinstance(make_kernel(name, world), ReferenceKernel)
-        assert isinstance(Simulator(world, 3, kernel=name).kernel, ReferenceKernel)
-    assert isinstance(make_kernel(None, plain), NumbaKernel)  # unwrapped: one pass a week
-    assert Simulator(plain, 3, kernel=fast).kernel is fast
-    with pytest.raises(ValueError, match=r"'numba' does not know the layers.*'reference'"):
-        Simulator(world, 3, kernel=fast)
+    for kernel in (ReferenceKernel(), NumbaKernel()):
+        assert supports(kernel, world)
+        assert supports(kernel, plain)
+        assert Simulator(world, 3, kernel=kernel).kernel is kernel
+    assert isinstance(make_kernel(None, world), NumbaKernel)
+    assert isinstance(make_kernel("reference", world), ReferenceKernel)
+    assert make_kernel(Paper(), plain).name == "paper"
+    with pytest.raises(ValueError, match=r"'paper' does not know the layers.*'reference'"):
+        Simulator(catalog, 3, kernel=Paper())
 
 
 def test_a_week_with_layers_follows_one_with_layers():
@@ -389,7 +395,7 @@ def test_a_week_with_layers_follows_one_with_layers():
         simulator.step(world.base_price)
     fresh = Simulator(world, 3)
     fresh.step(world.base_price)
-    assert isinstance(fresh.memory, LayerMemory)
+    assert isinstance(fresh.memory, Remembered)
 
 
 def test_environments_of_a_store_with_layers_agree():
