@@ -9,7 +9,9 @@ import typer
 
 from retail_gym.cli.bench import bench
 from retail_gym.cli.conformance import conformance
+from retail_gym.cli.drift import drift
 from retail_gym.cli.info import info
+from retail_gym.cli.judge import judge
 from retail_gym.cli.scenarios import scenarios
 from retail_gym.cli.simulate import simulate
 
@@ -21,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Retail pricing as a reinforcement-learning environment.",
 )
-for command in (scenarios, simulate, conformance, info, bench):
+for command in (scenarios, simulate, judge, drift, conformance, info, bench):
     app.command()(command)
 
 

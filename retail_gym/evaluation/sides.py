@@ -14,11 +14,20 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from retail_gym.config import check_choice
 from retail_gym.data.table import Transactions
 
-__all__ = ["LABELS", "Labels", "first_weeks", "match_labels", "ranked", "same_customers"]
+__all__ = [
+    "LABELS",
+    "Labels",
+    "customer_codes",
+    "first_weeks",
+    "match_labels",
+    "ranked",
+    "same_customers",
+]
 
 LABELS: Final = ("auto", "shared", "ranked")
 #: Share of synthetic rows whose (category, product) must be real for labels to count as shared.
@@ -47,6 +56,16 @@ class Labels:
         """The table, with ranks in place of the labels that are not shared."""
         columns = ([] if self.categories else ["category"]) + ([] if self.products else ["product"])
         return ranked(table, columns) if columns else table
+
+
+def customer_codes(table: Transactions) -> NDArray[np.int64]:
+    """Code of each row's customer: its place among the table's customers."""
+    import polars as pl
+
+    codes = pl.DataFrame({"customer": table.customers.tolist(), "code": range(table.n_customers)})
+    rows = table.frame.select("customer")
+    joined = rows.join(codes, on="customer", how="left", maintain_order="left")
+    return joined["code"].to_numpy().astype(np.int64)
 
 
 def match_labels(real: Transactions, synthetic: Transactions, labels: str = "auto") -> Labels:

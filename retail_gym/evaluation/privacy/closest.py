@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retail_gym.data.table import Transactions
-from retail_gym.evaluation.privacy.records import Records, customer_codes
+from retail_gym.evaluation.privacy.records import Records
+from retail_gym.evaluation.sides import customer_codes
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -17,7 +17,7 @@ from scipy import sparse
 
 from retail_gym.data.table import Transactions
 from retail_gym.evaluation.realism.baskets import trips_of
-from retail_gym.evaluation.sides import Labels
+from retail_gym.evaluation.sides import Labels, customer_codes
 
 if TYPE_CHECKING:
     import polars as pl
@@ -30,7 +30,6 @@ __all__ = [
     "TOP",
     "Records",
     "coded_rows",
-    "customer_codes",
     "profiles",
     "row_key",
     "shared_purchases",
@@ -75,16 +74,6 @@ def row_key(labels: Labels, *, exact: bool) -> dict[str, pl.Expr]:
     if exact:
         key["discount"] = rounded("discount", 1000.0)
     return key
-
-
-def customer_codes(table: Transactions) -> Ints:
-    """Code of each row's customer: its place among the table's customers."""
-    import polars as pl
-
-    codes = pl.DataFrame({"customer": table.customers.tolist(), "code": range(table.n_customers)})
-    rows = table.frame.select("customer")
-    joined = rows.join(codes, on="customer", how="left", maintain_order="left")
-    return joined["code"].to_numpy().astype(np.int64)
 
 
 def coded_rows(table: Transactions, key: dict[str, pl.Expr]) -> pl.DataFrame:
