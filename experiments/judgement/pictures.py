@@ -22,6 +22,7 @@ _COLOURS: Final = {
 }  # fmt: skip
 #: A ratio of distances beyond this is the darkest.
 _DARKEST: Final = 30.0
+LIFTS: Final = (1, 2, 5, 10, 20, 50)
 
 
 def _figure(width: float, height: float) -> Any:
@@ -39,6 +40,12 @@ def _save(figure: Any, path: Path) -> Path:
     with atomic_write(path) as stream:
         stream.write(buffer.getvalue())
     return path
+
+
+def _plain(axis: Any, ticks: tuple[float, ...]) -> None:
+    """Ticks of a logarithmic axis as plain numbers."""
+    axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.set_ticks([], minor=True)
 
 
 def _colour(name: str) -> str:
@@ -108,6 +115,8 @@ def _association(curves: pl.DataFrame, path: Path) -> Path:
                 part["x"], part["y"], ".", ms=2.5, alpha=0.5, color=_colour(name), rasterized=True
             )
             axis.set(xscale="log", yscale="log")
+            _plain(axis.xaxis, LIFTS)
+            _plain(axis.yaxis, LIFTS)
             axis.tick_params(labelsize=6)
             axis.spines[["top", "right"]].set_visible(False)
             if not part.height:
@@ -136,6 +145,7 @@ def _shapes(curves: pl.DataFrame, path: Path) -> Path:
             part = mine.filter(pl.col("curve") == curve)
             axis.plot(part["x"], part["y"], **style)
     axes[0].set(yscale="log", xlabel="quantile", ylabel="lift of category pairs")
+    _plain(axes[0].yaxis, (0.5, 1, 1.5, 2, 3, 5, 10))
     axes[1].set(xlabel="categories per trip, at most", ylabel="share of trips")
     for axis in axes:
         axis.tick_params(labelsize=7)

@@ -47,7 +47,7 @@ class GANConfig:
     noise: int = 48
     hidden: int = 256
     critic_hidden: int = 256
-    steps: int = 2000
+    steps: int = 1000
     critic_steps: int = 4
     batch: int = 256
     rate: float = 3e-4

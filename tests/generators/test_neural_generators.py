@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from retail_gym.generators.shelf import Shelf
 from tests.generators.conftest import WEEKS
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("opacus")
 
 from retail_gym.generators import GAN, VAE, GANConfig, Privacy, PrivateGAN, VAEConfig  # noqa: E402
 from retail_gym.generators.networks import step_rng, train  # noqa: E402
@@ -38,6 +38,9 @@ from retail_gym.generators.stock import (  # noqa: E402
 SMALL_VAE = VAEConfig(latent=2, hidden=24, steps=500, batch=128, rate=5e-3)
 SMALL_GAN = GANConfig(
     noise=4, hidden=24, critic_hidden=24, steps=700, critic_steps=4, batch=100, rate=2e-3
+)
+private = pytest.mark.skipif(
+    find_spec("opacus") is None, reason="needs opacus (extra generators) for the accountant"
 )
 QUICK: dict[type, dict[str, Any]] = {
     VAE: {"config": VAEConfig(latent=2, hidden=8, steps=6, batch=16)},
@@ -70,7 +73,7 @@ def test_it_learns_shares_and_the_association(
     np.testing.assert_allclose(others, 1.0, atol=0.2)
 
 
-@pytest.mark.parametrize("kind", QUICK)
+@pytest.mark.parametrize("kind", [VAE, GAN, pytest.param(PrivateGAN, marks=private)])
 def test_same_seed_same_generator_and_a_file_keeps_it(
     kind: Any, planted: Transactions, tmp_path: Path
 ) -> None:
@@ -86,7 +89,7 @@ def test_same_seed_same_generator_and_a_file_keeps_it(
         assert (again.epsilon, again.delta) == (one.epsilon, one.delta)
 
 
-@pytest.mark.parametrize("kind", QUICK)
+@pytest.mark.parametrize("kind", [VAE, GAN, pytest.param(PrivateGAN, marks=private)])
 def test_training_goes_on_where_it_stopped(
     kind: Any, planted: Transactions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,6 +184,7 @@ def test_products_bought_together_are_close(planted: Transactions) -> None:
 # --- privacy ------------------------------------------------------------------------------------
 
 
+@private
 def test_epsilon_agrees_with_a_published_value() -> None:
     # Abadi et al. 2016, section 3.2: q = 0.01, sigma = 4, delta = 1e-5, 10,000 steps: the moments
     # accountant's bound is 1.26. Opacus' conversion of the same divergences is tighter.
@@ -193,6 +197,7 @@ def test_epsilon_agrees_with_a_published_value() -> None:
     assert 0.9 < epsilon_of([(4.0, 0.01, 10_000)], 1e-5) < 1.26
 
 
+@private
 def test_epsilon_of_the_gaussian_mechanism() -> None:
     # Exact (Balle and Wang 2018): delta = Phi(1/2s - e s) - exp(e) Phi(-1/2s - e s); the
     # accountant bounds it from above, and five at s are one at s / sqrt(5).
@@ -210,6 +215,7 @@ def test_epsilon_of_the_gaussian_mechanism() -> None:
     assert exact < ours < 1.25 * exact
 
 
+@private
 def test_noise_is_the_least_that_keeps_epsilon() -> None:
     privacy = Privacy(epsilon=4.0)
     noise = noise_for(privacy, 0.1, 200)
@@ -288,6 +294,7 @@ def test_released_counts_are_near_the_true_ones_and_noised(planted: Transactions
     assert two == pytest.approx(float((planted.frame["quantity"] == 2).mean()), abs=0.06)
 
 
+@private
 def test_private_gan_states_its_guarantee(planted: Transactions) -> None:
     generator = PrivateGAN.fit(
         planted, privacy=Privacy(epsilon=3.0, delta=1e-3), **QUICK[PrivateGAN]
