@@ -66,6 +66,12 @@ class Tables:
             held_out.select(np.sort(drawn[first:second]), "other real households"),
         )
 
+    @property
+    def equal(self) -> Transactions:
+        """As many train households as there are evaluation households."""
+        size = min(self.train.n_customers, self.evaluation.n_customers)
+        return self.train.sample(size, np.random.default_rng(self.sizes.split_seed))
+
 
 class Candidate(Protocol):
     """Somebody who is judged."""

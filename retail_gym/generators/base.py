@@ -63,6 +63,19 @@ class Generator(ABC):
     def __init__(self, calendar: Calendar, shelf: Shelf) -> None:
         self.calendar, self.shelf = calendar, shelf
 
+    @classmethod
+    @abstractmethod
+    def fit(cls, table: Transactions, *, seed: int = 0) -> Self:
+        """Learn a table's law; the same seed gives the same generator.
+
+        Args:
+            table: the real purchases.
+            seed: of whatever is drawn in training.
+
+        Raises:
+            ValueError: for fewer than two customers with a purchase, or fewer than two categories.
+        """
+
     @abstractmethod
     def baskets(self, score_kf: Floats, week_k: Ints, rng: np.random.Generator) -> Bools:
         """Which categories some trips have.

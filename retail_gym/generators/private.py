@@ -9,10 +9,10 @@ generator keeps is released by Gaussian noise:
   q, with one of its trips drawn at random, its gradient clipped to length C; noise of standard
   deviation \sigma C.
 
-The guarantee of both together is the Rényi accountant's of Opacus. Public are the catalogue and
-the shelf: labels, the category of a product, its offers in each week and their prices, and the
-number of weeks. In a real store these are the retailer's; here they are read from the table, where
-an offer shows that somebody took it.
+The guarantee of both together is the Rényi accountant's of Opacus. Public are the
+catalogue and the shelf: labels, the category of a product, its offers in each week and their
+prices, and the numbers of weeks and of households. In a real store these are the retailer's; here
+they are read from the table, where an offer shows that somebody took it.
 """
 
 from __future__ import annotations
@@ -163,8 +163,7 @@ def release(
     share_uj = in_trips.reshape(records.n_customers, n_categories) / trips_u
     # Baskets are long: cut to length 1 they would lose size. A quarter of each is within it
     # for most households, and is scaled back.
-    buyers = max(1.0, float(one_trips[:, 1:].sum(axis=1).size))
-    share = 4.0 * counts(0.25 * share_uj) / buyers
+    share = 4.0 * counts(0.25 * share_uj) / records.n_customers
     most = (MOST_UNITS, MOST_PRODUCTS)
     found = (lines.quantity, entries.entry_products)
     units, products = (

@@ -43,7 +43,7 @@ def made_up() -> pl.DataFrame:
         measures(
             name,
             kind.get(name, "generator"),
-            {key: x for key in DISTRIBUTION} | {"classifier_accuracy": x},
+            dict.fromkeys(DISTRIBUTION, x) | {"classifier_accuracy": x},
             "utility",
         )
         for name, x in level.items()
