@@ -83,8 +83,8 @@ def label_column(table: Transactions, key: str) -> pl.Series:
 
 
 def tally(column: pl.Series) -> dict[object, float]:
-    """Label -> rows."""
-    counts = column.value_counts()
+    """Label -> rows, in the order of the labels: sums over them are the same bits every time."""
+    counts = column.value_counts().sort(column.name)
     return dict(zip(counts[column.name].to_list(), counts["count"].to_list(), strict=True))
 
 

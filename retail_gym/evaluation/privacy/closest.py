@@ -29,9 +29,9 @@ Ints = NDArray[np.int64]
 __all__ = ["Closest", "closest_customers", "closest_rows", "scaled_profiles"]
 
 #: Rows drawn from the synthetic table, and from each side of the pool.
-SYNTHETIC_ROWS: Final = 3_000
-POOL_ROWS: Final = 15_000
-_BLOCK: Final = 250
+SYNTHETIC_ROWS: Final = 2_000
+POOL_ROWS: Final = 10_000
+_BLOCK: Final = 64
 
 
 @dataclass(frozen=True, eq=False)

@@ -71,7 +71,10 @@ def copy_scores(records: Records) -> CopyScores:
     own = own.with_columns(owners=pl.len().over(names)).filter(pl.col("owners") <= OWNERS)
     hits = coded_rows(records.synthetic, key).select(names).unique().with_columns(hit=1.0)
     own = own.join(hits, on=names, how="left", maintain_order="left")
-    own = own.with_columns(pl.col("hit").fill_null(0.0))
+    own = own.with_columns(
+        pl.col("hit").fill_null(0.0),
+        other=pl.Series(~records.member_u[own["code"].to_numpy()]).cast(pl.Float64),
+    )
     kind = [
         pl.col("owners"),
         _alike("buyers", 5),
@@ -81,10 +84,14 @@ def copy_scores(records: Records) -> CopyScores:
         pl.col("discount") > 0,
     ]
     chance = ((pl.col("hit").sum() + 0.2) / (pl.len() + 2.0)).over(kind)
+    # Of the others alone: what the chance is without the copies, for the estimate.
+    other = pl.col("other")
+    natural = (((pl.col("hit") * other).sum() + 0.2) / (other.sum() + 2.0)).over(kind)
     found = own.select(
         "code",
         "hit",
         chance.alias("p"),
+        natural.alias("natural"),
         (pl.col("owners") == 1).alias("alone"),
         (pl.col("buyers") == 1).alias("only"),
     )
@@ -108,4 +115,5 @@ def copy_scores(records: Records) -> CopyScores:
     )
     scale = np.maximum(explained.max(axis=0), 1e-300)
     fit = explained @ (np.linalg.lstsq(explained / scale, score_u, rcond=None)[0] / scale)
-    return CopyScores(score_u - fit, by_customer((1.0 - p) * weight), rows_u)
+    per_copy = (1.0 - found["natural"].to_numpy()) * weight
+    return CopyScores(score_u - fit, by_customer(per_copy), rows_u)

@@ -119,12 +119,14 @@ def recommender_scores(
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
+    from threadpoolctl import threadpool_limits
 
     drawn = [_draw(table, [seed, 23, k]) for k, table in enumerate(train)]
     x = np.concatenate([d.features.reshape(-1, len(FEATURES)) for d in drawn])
     y = np.concatenate([d.bought.ravel() for d in drawn])
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
-    model.fit(x, y)
+    with threadpool_limits(1):
+        model.fit(x, y)
     held = _draw(test, [seed, 24])
     shape = held.bought.shape
     score = model.decision_function(held.features.reshape(-1, len(FEATURES))).reshape(shape)
