@@ -306,7 +306,7 @@ def test_private_gan_states_its_guarantee(planted: Transactions) -> None:
 
 def test_bad_input_is_refused(planted: Transactions) -> None:
     with pytest.raises(ValueError, match="choose from unweighted, weighted"):
-        GANConfig(stock="wieghted")
+        GANConfig(stock="heavy")
     with pytest.raises(ValueError, match="steps must be at least 1"):
         VAEConfig(steps=0)
     with pytest.raises(ValueError, match=r"rate must be a finite number"):
