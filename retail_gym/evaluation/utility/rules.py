@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from scipy.stats import spearmanr, wasserstein_distance
 
 from retail_gym.data.table import Transactions
@@ -53,7 +54,7 @@ def find_rules(table: Transactions, level: str, seed: int, support: float) -> pl
     """
     import pandas as pd
     import polars as pl
-    from mlxtend.frequent_patterns import apriori, association_rules
+    from mlxtend.frequent_patterns import association_rules
 
     baskets = trips_of(table)
     n = baskets.n_trips
@@ -68,9 +69,11 @@ def find_rules(table: Transactions, level: str, seed: int, support: float) -> pl
     often = np.flatnonzero(np.bincount(pairs[1]) >= support * size)
     place = np.full(int(item_l.max()) + 1, -1)
     place[often] = np.arange(often.size)
-    holds = np.zeros((size, often.size), dtype=bool)
     chosen = place[pairs[1]] >= 0
-    holds[pairs[0][chosen], place[pairs[1][chosen]]] = True
+    holds = sparse.csr_array(
+        (np.ones(int(chosen.sum())), (pairs[0][chosen], place[pairs[1][chosen]])),
+        shape=(size, often.size),
+    )
     names = _names(table, level)
     schema = dict.fromkeys(("support", "lift", "conviction"), pl.Float64)
     empty = pl.DataFrame(
@@ -79,9 +82,14 @@ def find_rules(table: Transactions, level: str, seed: int, support: float) -> pl
     )
     if often.size < 2:
         return empty
-    sets = apriori(pd.DataFrame(holds), min_support=support, max_len=2)
-    if not (sets["itemsets"].map(len) == 2).any():
+    # Apriori's sets of one and two items, in one product of the matrix with itself.
+    together = sparse.triu(holds.T @ holds).tocoo()
+    frequent = together.data >= support * size
+    one, two, count = (x[frequent] for x in (together.row, together.col, together.data))
+    if (one == two).all():
         return empty
+    itemsets = [frozenset(items) for items in zip(one.tolist(), two.tolist(), strict=True)]
+    sets = pd.DataFrame({"support": count / size, "itemsets": itemsets})
     rules = association_rules(sets, metric="support", min_threshold=support)
     ends = [
         names[often[[next(iter(items)) for items in rules[side]]]]

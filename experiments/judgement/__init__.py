@@ -1,0 +1,1 @@
+"""The verdict: our simulator, baseline generators and real customers, judged alike."""
