@@ -74,6 +74,8 @@ def redraw(data: Path, root: Path, command: str = COMMAND) -> None:
             by_task[str(task)] = part
         else:
             print(f"{task} is left out: its references are not done")
+    if not by_task:
+        raise FileNotFoundError(2, f"no references in {data}: run the task's references first")
     rows = pl.concat(by_task.values())
     tables = [(task, markdown(part, command)) for task, part in by_task.items()]
     tables.append((SUMMARY, summary_table(rows, command)))
