@@ -256,6 +256,17 @@ def plot_pool_gains(gains: Mapping[str, Floats], bound: Floats, path: Path) -> P
     return save_figure(figure, path)
 
 
+def _panels(n: int, height: float) -> tuple[Figure, list[Any]]:
+    """A figure of n panels of a height [inches], at most three in a row."""
+    columns = min(n, 3)
+    rows = -(-n // columns)
+    figure = new_figure(4.4 * columns, height * rows)
+    panels = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+    for spare in panels[n:]:
+        spare.remove()
+    return figure, panels[:n]
+
+
 def plot_leaderboard(
     scores: Mapping[str, list[tuple[str, bool, Interval]]], path: Path, least: float = -0.25
 ) -> Path:
@@ -269,8 +280,7 @@ def plot_leaderboard(
     Returns:
         The path of the picture written.
     """
-    figure = new_figure(4.4 * len(scores), 0.8 + 0.27 * max(map(len, scores.values())))
-    panels = np.atleast_1d(np.asarray(figure.subplots(1, len(scores)), dtype=object))
+    figure, panels = _panels(len(scores), 0.8 + 0.22 * max(map(len, scores.values())))
     for axis, (task, rows) in zip(panels, scores.items(), strict=True):
         for k, (_, learns, score) in enumerate(rows):
             color = OURS if learns else "#777777"
@@ -310,8 +320,7 @@ def plot_learning_curves(
         The path of the picture written.
     """
     tasks = [task for task in levels if task in set(curves["task"])]
-    figure = new_figure(4.4 * len(tasks), 3.4)
-    panels = np.atleast_1d(np.asarray(figure.subplots(1, len(tasks)), dtype=object))
+    figure, panels = _panels(len(tasks), 3.4)
     for axis, task in zip(panels, tasks, strict=True):
         mine = curves.filter(curves["task"] == task)
         for (agent,), rows in mine.group_by("agent", maintain_order=True):
