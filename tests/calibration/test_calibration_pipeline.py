@@ -58,7 +58,9 @@ def test_a_killed_calibration_ends_where_it_would_have_ended(target, tmp_path, m
             calibrate(target, folder=tmp_path, effort="quick", seed=2)
     again = calibrate(target, folder=tmp_path, effort="quick", seed=2)
     assert stable_hash(again.config) == stable_hash(whole.config)
-    assert [stage.losses for stage in again.stages] == [stage.losses for stage in whole.stages]
+    # Where arrays lie in memory may move the last digit of a sum that is only reported.
+    for ended, undisturbed in zip(again.stages, whole.stages, strict=True):
+        assert ended.losses == pytest.approx(undisturbed.losses, rel=1e-12)
     # Done: nothing is searched again.
     before = len(calls)
     calibrate(target, folder=tmp_path, effort="quick", seed=2)
