@@ -1,8 +1,8 @@
 """What the layers of households and baskets cost: whole weeks of one store with and without them.
 
-The draft of the Complete Journey store under its own promotions, and for the same customers and
-products the paper's model twice: the same store with its layers off (no cap: every product of a
-visitor is looked at), and the priors of the preset ``scenario`` (a cap, which the fast path of
+The Complete Journey store (preset ``complete_journey``) under its own promotions, and for the same
+customers and products the paper's model twice: the same store with its layers off (no cap: every
+product of a visitor is looked at), and the priors of the preset ``scenario`` (a cap, which the fast path of
 the paper's model needs). ``env.step`` from the second year on (the first packs the shelf of each
 season), one thread unless ``--threads`` says more.
 

@@ -137,7 +137,9 @@ def read_manifest(folder: Path, kind: str | None = None) -> dict[str, Any]:
     file = folder / MANIFEST
     if not file.is_file():
         raise FileNotFoundError(
-            errno.ENOENT, f"no {MANIFEST} in {folder}: not a finished artefact of retail-gym"
+            errno.ENOENT,
+            f"no {MANIFEST} in {folder}: not a finished artefact of retail-gym "
+            "(was the run interrupted? the same command goes on)",
         )
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))

@@ -28,6 +28,8 @@ __all__ = ["HOLDOUT_SHARE", "PARTS", "Judgement", "judge"]
 
 #: Share of the real customers set aside where no holdout is given.
 HOLDOUT_SHARE: Final = 0.3
+#: Below this number of customers other real ones differ so much that everything passes.
+FEW: Final = 50
 
 #: Name of a part -> its function (real, synthetic, holdout, labels=..., seed=...).
 PARTS: Final[Mapping[str, Callable[..., Any]]] = {
@@ -136,6 +138,11 @@ def _line(measure: Measure) -> str:
 
 def _split(real: Transactions, seed: int) -> tuple[Transactions, Transactions]:
     """Some of the customers set aside as a holdout."""
+    if real.n_customers < 2:
+        raise ValueError(
+            f"{real.name} has {real.n_customers} customer: judging needs two at least, so that one "
+            "can be set aside, or a holdout of other customers"
+        )
     order = np.random.default_rng([seed, 3]).permutation(real.n_customers)
     away = max(1, round(HOLDOUT_SHARE * real.n_customers))
     customers = real.customers[order]
@@ -191,6 +198,12 @@ def judge(
     elif np.isin(holdout.customers, real.customers).any():
         raise ValueError(
             f"{holdout.name} has customers of {real.name}: a holdout must have none of them"
+        )
+    smallest = min(real, synthetic, holdout, key=lambda table: table.n_customers)
+    if smallest.n_customers < FEW:
+        notes.append(
+            f"{smallest.name} has {smallest.n_customers} customers: too few to tell tables apart, "
+            "a test that is passed says little"
         )
     reports = {
         part: PARTS[part](real, synthetic, holdout, labels=labels, seed=seed)

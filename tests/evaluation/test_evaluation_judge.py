@@ -137,3 +137,12 @@ def test_a_dataset_is_read_with_everybody(shoppers_table, tmp_path) -> None:
     (tmp_path / "customers").mkdir()
     pl.DataFrame({"customer": range(125)}).write_parquet(tmp_path / "customers" / "all.parquet")
     assert read_table(str(tmp_path)).n_customers == 125
+
+
+def test_too_few_customers_are_named(shoppers_table) -> None:
+    real, few = shoppers_table(1), shoppers_table(2)
+    few = few.select(few.customers[:6])
+    notes = judge(real, few, parts=["fidelity"]).notes
+    assert any("6 customers: too few to tell tables apart" in note for note in notes)
+    with pytest.raises(ValueError, match="has 1 customer: judging needs two"):
+        judge(few.select(few.customers[:1]), real)

@@ -19,7 +19,7 @@ from retail_gym.evaluation.scenarios import (
 )
 from retail_gym.policies import SCENARIOS, scenario
 
-#: ../shared/reference/figure8.csv: realised discount, units, revenue, categories, retention.
+#: the digitised figure: realised discount, units, revenue, categories, retention.
 PUBLISHED = {
     "I": (0.034, 6594, 42526, 3.81, 0.45),
     "II": (0.037, 6739, 42526, 3.83, 0.45),

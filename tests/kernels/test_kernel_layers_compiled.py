@@ -156,7 +156,7 @@ def test_decisions_are_those_of_the_reference(case):
     assert np.allclose(walkers[0].memory.store_value, walkers[1].memory.store_value, rtol=1e-9)
 
 
-def test_the_draft_of_the_complete_journey_store_sells_the_same():
+def test_the_complete_journey_store_sells_the_same():
     sold = 0
     for seed in (0, 1):
         world = retail_gym.make_world(complete_journey().override(n_customers=40), seed)

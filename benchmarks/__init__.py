@@ -1,0 +1,1 @@
+"""Speed, with the commands that measure it."""
