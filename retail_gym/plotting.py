@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -10,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from retail_gym.config import atomic_write
 from retail_gym.evaluation.scenarios import FIGURE_8, Comparison
 from retail_gym.evaluation.statistics import Interval
+from retail_gym.figures import new_figure, save_figure
 from retail_gym.policies.high_low import SCENARIOS
 
 if TYPE_CHECKING:
@@ -46,25 +45,6 @@ _TITLES: Final = {
 _SEGMENTS: Final = ("high price sensitivity", "medium", "low")
 OURS, PUBLISHED = "#2a6f97", "#c9ccd1"
 SHADES = ("#8a3324", "#d08c60", "#f0c9a4")
-
-
-def new_figure(width: float, height: float) -> Figure:
-    """A figure of a width and height [inch] that needs no display."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def save_figure(figure: Figure, path: Path) -> Path:
-    """Write a figure as PNG, whole or not at all."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    with atomic_write(path) as stream:
-        stream.write(buffer.getvalue())
-    return path
 
 
 def _bars(

@@ -16,7 +16,7 @@ import retail_gym
 
 ROOT = Path(retail_gym.__file__).parent
 LAYERS: list[set[str]] = [
-    {"config", "counts", "rng", "registration", "__version__"},
+    {"config", "counts", "figures", "rng", "registration", "__version__"},
     {"model"},
     {"world"},
     {"promotion", "kernels"},

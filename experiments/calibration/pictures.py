@@ -19,7 +19,8 @@ from retail_gym.evaluation.realism import (
     ks_complement,
 )
 from retail_gym.evaluation.simulated_elasticities import SimulatedElasticities
-from retail_gym.plotting import OURS, PUBLISHED, SHADES, new_figure, save_figure
+from retail_gym.figures import new_figure, save_figure
+from retail_gym.plotting import OURS, PUBLISHED, SHADES
 
 __all__ = [
     "FIGURE_5",

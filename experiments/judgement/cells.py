@@ -7,7 +7,6 @@ judged anew and nothing else is.
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,7 +17,8 @@ import polars as pl
 
 from experiments.judgement.candidates import Candidate, Sizes, Tables
 from experiments.judgement.curves import CURVES, curves_of
-from retail_gym.config import atomic_write, stable_hash, to_plain
+from experiments.tables import read, write
+from retail_gym.config import stable_hash, to_plain
 from retail_gym.data import Transactions, read_transactions
 from retail_gym.evaluation.judge import PARTS, judge
 
@@ -137,25 +137,3 @@ def merge(old: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
     """The old rows of candidates (and parts) that are not in the new ones, and the new ones."""
     pair = ["candidate", "part"] if "part" in old.columns else ["candidate"]
     return pl.concat([old.join(new.select(pair).unique(), on=pair, how="anti"), new])
-
-
-def write(frame: pl.DataFrame, path: Path) -> None:
-    """A table into a file, whole or not at all."""
-    buffer = io.BytesIO()
-    frame.write_parquet(buffer, compression="zstd")
-    with atomic_write(path) as stream:
-        stream.write(buffer.getvalue())
-
-
-def read(path: Path, schema: dict[str, Any]) -> pl.DataFrame:
-    """A table of a file, empty where there is none.
-
-    Raises:
-        ValueError: for another table.
-    """
-    if not path.exists():
-        return pl.DataFrame(schema=schema)
-    frame = pl.read_parquet(path)
-    if frame.columns != list(schema):
-        raise ValueError(f"{path} has columns {frame.columns}, not {list(schema)}")
-    return frame

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +10,7 @@ import polars as pl
 
 from experiments.judgement.curves import LEVELS
 from experiments.judgement.tables import KEYS, number, order, summary
-from retail_gym.config import atomic_write
+from retail_gym.figures import new_figure, save_figure
 
 __all__ = ["draw"]
 
@@ -23,23 +22,6 @@ _COLOURS: Final = {
 #: A ratio of distances beyond this is the darkest.
 _DARKEST: Final = 30.0
 LIFTS: Final = (1, 2, 5, 10, 20, 50)
-
-
-def _figure(width: float, height: float) -> Any:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _save(figure: Any, path: Path) -> Path:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    with atomic_write(path) as stream:
-        stream.write(buffer.getvalue())
-    return path
 
 
 def _plain(axis: Any, ticks: tuple[float, ...]) -> None:
@@ -69,7 +51,7 @@ def _heat_map(rows: pl.DataFrame, path: Path) -> Path:
     table = {(r["candidate"], r["key"]): r for r in found.iter_rows(named=True)}
     keys = [key for key in keys if any((name, key) in table for name in names)]
     shade = np.full((len(keys), len(names)), np.nan)
-    figure = _figure(3.6 + 1.05 * len(names), 1.2 + 0.29 * len(keys))
+    figure = new_figure(3.6 + 1.05 * len(names), 1.2 + 0.29 * len(keys), 110)
     axis = figure.subplots()
     for i, key in enumerate(keys):
         for j, name in enumerate(names):
@@ -97,13 +79,13 @@ def _heat_map(rows: pl.DataFrame, path: Path) -> Path:
         [f"{t}x" if t < _DARKEST else f"{t}x or more" for t in ticks], fontsize=7
     )
     bar.set_label("distance from perfect, in units of real customers'", fontsize=7)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def _association(curves: pl.DataFrame, path: Path) -> Path:
     """Lift of matched rules, candidate against real: on the diagonal it is the same."""
     names = order(curves)
-    figure = _figure(1.75 * len(names) + 0.6, 4.2)
+    figure = new_figure(1.75 * len(names) + 0.6, 4.2, 110)
     axes = figure.subplots(2, len(names), sharex="row", sharey="row", squeeze=False)
     for column, name in enumerate(names):
         mine = curves.filter((pl.col("candidate") == name) & (pl.col("seed") == 0))
@@ -131,12 +113,12 @@ def _association(curves: pl.DataFrame, path: Path) -> Path:
             top = max(2.0, float(every["x"].max()), float(every["y"].max())) * 1.2  # type: ignore[arg-type]
             axes[row, 0].set(xlim=(0.7, top), ylim=(0.7, top))
         axes[row, 0].set_ylabel(f"{level} rules:\nlift, candidate", fontsize=7)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def _shapes(curves: pl.DataFrame, path: Path) -> Path:
     """Quantiles of the lift of category pairs, and basket sizes."""
-    figure = _figure(9.5, 3.6)
+    figure = new_figure(9.5, 3.6, 110)
     axes = figure.subplots(1, 2)
     for name in order(curves):
         mine = curves.filter((pl.col("candidate") == name) & (pl.col("seed") == 0))
@@ -151,7 +133,7 @@ def _shapes(curves: pl.DataFrame, path: Path) -> Path:
         axis.tick_params(labelsize=7)
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].legend(fontsize=7, frameon=False)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def draw(rows: pl.DataFrame, curves: pl.DataFrame, folder: Path) -> dict[str, Path]:

@@ -7,7 +7,6 @@ inside one with its last checkpoint.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import time
@@ -24,6 +23,7 @@ from agents.card import read_card
 from experiments.leaderboard.board import Entry
 from experiments.leaderboard.learners import Learner
 from experiments.leaderboard.tasks import LEARNER, Task
+from experiments.tables import read, write
 from retail_gym.config import atomic_write, check_int, stable_hash, to_plain
 
 __all__ = ["CURVES", "EPISODES", "Cell", "cells_of", "collect", "merge", "read", "run", "write"]
@@ -178,28 +178,6 @@ def run(cells: Iterable[Cell], home: Path, jobs: int = 1) -> Iterator[tuple[Cell
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-
-
-def write(frame: pl.DataFrame, path: Path) -> None:
-    """A table into a file, whole or not at all."""
-    buffer = io.BytesIO()
-    frame.write_parquet(buffer, compression="zstd")
-    with atomic_write(path) as stream:
-        stream.write(buffer.getvalue())
-
-
-def read(path: Path, schema: dict[str, Any]) -> pl.DataFrame:
-    """A table of a file, empty where there is none.
-
-    Raises:
-        ValueError: for another table.
-    """
-    if not path.exists():
-        return pl.DataFrame(schema=schema)
-    frame = pl.read_parquet(path)
-    if frame.columns != list(schema):
-        raise ValueError(f"{path} has columns {frame.columns}, a leaderboard has {list(schema)}")
-    return frame
 
 
 def collect(cells: Iterable[Cell], home: Path, name: str) -> pl.DataFrame | None:

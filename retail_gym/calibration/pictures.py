@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from retail_gym.calibration.pipeline import Calibration
-from retail_gym.config import atomic_write
 from retail_gym.evaluation.realism import DISTRIBUTIONS, Empirical, RealismReport
+from retail_gym.figures import new_figure, save_figure
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 __all__ = ["plot_fit", "plot_progress"]
 
@@ -22,29 +21,12 @@ _REAL, _SIMULATED = "#222222", "#2a6f97"
 _LOG: Final = ("prod_prob", "cat_prob", "qty", "nitem", "prodweek", "price", "catsize", "tslp")
 
 
-def _figure(width: float, height: float) -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _save(figure: Figure, path: Path) -> Path:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    with atomic_write(path) as stream:
-        stream.write(buffer.getvalue())
-    return path
-
-
 def plot_progress(found: Calibration, path: Path) -> Path:
     """Draw the loss of every point tried and the best so far, one panel a stage."""
     stages = [stage for stage in found.stages if stage.losses]
     columns = min(4, len(stages))
     rows = -(-len(stages) // columns)
-    figure = _figure(3.0 * columns, 2.2 * rows)
+    figure = new_figure(3.0 * columns, 2.2 * rows)
     for k, stage in enumerate(stages):
         axis = figure.add_subplot(rows, columns, k + 1)
         losses = np.minimum(np.array(stage.losses), 20.0 * min(stage.losses))
@@ -55,7 +37,7 @@ def plot_progress(found: Calibration, path: Path) -> Path:
         axis.tick_params(labelsize=7)
         if k % columns == 0:
             axis.set_ylabel("loss", fontsize=8)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def _step(axis: Any, points: Empirical, **style: Any) -> None:
@@ -65,7 +47,7 @@ def _step(axis: Any, points: Empirical, **style: Any) -> None:
 
 def plot_fit(report: RealismReport, path: Path) -> Path:
     """Draw the cumulative distributions of the real table and of every simulated one."""
-    figure = _figure(12.0, 7.0)
+    figure = new_figure(12.0, 7.0)
     panels = {**DISTRIBUTIONS, "lift": "lift of category pairs"}
     for k, (key, title) in enumerate(panels.items()):
         axis = figure.add_subplot(3, 4, k + 1)
@@ -81,4 +63,4 @@ def plot_fit(report: RealismReport, path: Path) -> Path:
         axis.set_ylim(0.0, 1.02)
         axis.tick_params(labelsize=7)
     figure.suptitle(f"real (black) and simulated (blue): {report.real.name}", fontsize=9)
-    return _save(figure, path)
+    return save_figure(figure, path)

@@ -1,0 +1,35 @@
+"""Results of studies in Parquet files."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from retail_gym.config import atomic_write
+
+__all__ = ["read", "write"]
+
+
+def write(frame: pl.DataFrame, path: Path) -> None:
+    """A table into a file, whole or not at all."""
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer, compression="zstd")
+    with atomic_write(path) as stream:
+        stream.write(buffer.getvalue())
+
+
+def read(path: Path, schema: dict[str, Any]) -> pl.DataFrame:
+    """A table of a file, empty where there is none.
+
+    Raises:
+        ValueError: for another table.
+    """
+    if not path.exists():
+        return pl.DataFrame(schema=schema)
+    frame = pl.read_parquet(path)
+    if frame.columns != list(schema):
+        raise ValueError(f"{path} has columns {frame.columns}, not {list(schema)}")
+    return frame
