@@ -88,6 +88,8 @@ class Stage(IntEnum):
     FURTHER_QUANTITY = 38  # their quantity, item 64 j + k
     HABIT = 39  # repeat of a past product, item 64 j + k
     FUEL = 40  # petrol: bought (word), units (second word), item 0
+    DISPERSION = 41  # price paid around the shelf price, customer 0, item i
+    PAIR = 42  # quantities in pairs, item 64 j + k
 
 
 class Key(NamedTuple):

@@ -23,6 +23,7 @@ from retail_gym.kernels.fleet import Episode, Promoted, fits
 from retail_gym.kernels.numba_cpu import NumbaKernel
 from retail_gym.kernels.shelf import Laws, caps
 from retail_gym.model.price import price_paid
+from retail_gym.model.price_dispersion import dispersion_factor
 from retail_gym.model.store_visit import marketing_feature
 from retail_gym.outcome import COST_SHARE, RETENTION_WEEKS, WeekOutcome
 from retail_gym.promotion import Shelf
@@ -84,8 +85,9 @@ class Simulator:
         n = world.n_customers
         self._no_coupon = np.zeros(n)
         self._no_coupon.flags.writeable = False
-        made = self.kernel
-        kind = made.together(world) if type(made) is NumbaKernel else None
+        self._dispersion_i = None if world.layers is None else world.layers.dispersion_i
+        made, plain = self.kernel, self._dispersion_i is None
+        kind = made.together(world) if plain and type(made) is NumbaKernel else None
         self._kind = None if kind is None else (id(world), self.n_segments, kind)
         self._state = SimulatorState(
             0, PlainMemory.before_first_week(n), np.zeros(n, dtype=np.int64), self._no_coupon
@@ -215,17 +217,27 @@ class Simulator:
             shared.flags.writeable = False  # the outcome and the state share them
         self._state = SimulatorState(week, memory, last_purchase, coupon)
         paid = price_si[self._segment_u[lines.customer], lines.product]
+        base_price = self.world.base_price[lines.product]
+        if self._dispersion_i is not None:
+            factor = self._dispersion(self._dispersion_i, lines.product, week)
+            paid, base_price = factor * paid, factor * base_price
         return WeekOutcome(
             week=week,
             lines=lines,
             unit_price=paid if coupon_u is None else (1.0 - coupon[lines.customer]) * paid,
-            base_price=self.world.base_price[lines.product],
+            base_price=base_price,
             visited=memory.visited,
             last_purchase=last_purchase,
             segment_of_customer=self._segment_u,
             discounts=discount_si,
             coupon=coupon,
         )
+
+    def _dispersion(self, sd_i: Floats, product: Ints, week: int) -> Floats:
+        """Factor of the prices of some products in a week."""
+        key = rng.stream_key(self.episode_key, week, rng.Stage.DISPERSION)
+        normal = rng.normal(rng.words(key, rng.item_hash(product)))
+        return dispersion_factor(normal, sd_i[product])
 
     def _check_prices(self, price_si: ArrayLike) -> Floats:
         price = np.asarray(price_si, dtype=np.float64)

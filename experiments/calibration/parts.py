@@ -46,6 +46,7 @@ PARTS: Final[dict[str, Callable[[Layers], Layers]]] = {
     "unequal quantities": _poisson,
     "habit": lambda layers: replace(layers, habit=None),
     "availability": lambda layers: replace(layers, availability=None),
+    "price dispersion": lambda layers: replace(layers, dispersion=None),
 }  # fmt: skip
 
 

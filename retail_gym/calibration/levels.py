@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from retail_gym.calibration.objective import distance, gaps
-from retail_gym.calibration.settings import get, put
+from retail_gym.calibration.settings import get, present, put
 from retail_gym.calibration.target import Summary
 from retail_gym.world.store_config import StoreConfig
 
@@ -39,9 +39,9 @@ def _times(key: str) -> Move:
     return lambda real, now, value: value * _factor(real.figures[key] / now.figures[key])
 
 
-def _plus(key: str) -> Move:
-    """The figure moves as the number does."""
-    return lambda real, now, value: value + _shift(real.figures[key] - now.figures[key])
+def _plus(key: str, slope: float = 1.0) -> Move:
+    """The figure grows by 1 / slope where the number grows by 1."""
+    return lambda real, now, value: value + _shift(slope * (real.figures[key] - now.figures[key]))
 
 
 def _log_mean(key: str, least: float) -> Move:
@@ -54,13 +54,12 @@ def _log_mean(key: str, least: float) -> Move:
     return move
 
 
-def _rare(key: str) -> Move:
+def _rare(key: str, slope: float) -> Move:
     """The more of what the distribution counts, the larger the number must be."""
 
     def move(real: Summary, now: Summary, value: float) -> float:
-        return value + _shift(
-            float(np.log(now.distributions[key].mean / real.distributions[key].mean))
-        )
+        more = float(np.log(now.distributions[key].mean / real.distributions[key].mean))
+        return value + _shift(slope * more)
 
     return move
 
@@ -109,6 +108,16 @@ def _odds(key: str) -> Move:
     return move
 
 
+def _attenuation(real: Summary, now: Summary, value: float) -> float:
+    """The more prices vary that nobody answers, the closer to 0 is the pooled coefficient.
+
+    Products whose price varies most have the most weight in it, so it is drawn nearer to 0 than
+    the median product's, by which price sensitivity is matched.
+    """
+    wanted, found = (s.figures["price_coefficient"] / s.figures["price_q50"] for s in (real, now))
+    return value + (_shift(float(np.log(found / wanted))) if min(wanted, found) > 0 else 0.0)
+
+
 @dataclass(frozen=True)
 class Level:
     """A number, its range, and how it follows its figure."""
@@ -132,13 +141,14 @@ LEVELS: Final = {
         Level("layers.catalog.price_product_sd", 0.02, 2.0, _log_spread("price")),
     ),
     "store": (
-        Level("layers.habit.repeat", 0.0, 0.95, _plus("repeat")),
-        Level("layers.availability.seasonal", 0.0, 0.95, _rare("catsize")),
+        Level("layers.habit.repeat", 0.0, 0.95, _plus("repeat", 2.0)),
+        Level("layers.availability.seasonal", 0.0, 0.95, _rare("catsize", 2.0)),
         Level("layers.assortment.log_rate", -8.0, 2.0, _log_above_one("ppc")),
         Level("layers.quantity.log_rate", -8.0, 3.0, _log_mean("qty", 1.0)),
         Level("promotion.a01.mean", 0.01, 0.9, _odds("discounted_share")),
         Level("promotion.depth.mean", 0.01, 0.8, _times("discount_depth")),
-        Level("c", -40.0, -0.1, _times("price_coefficient")),
+        Level("c", -40.0, -0.1, _times("price_q50")),
+        Level("layers.dispersion.sd.mu", -7.0, -1.0, _attenuation),
     ),
 }
 
@@ -155,7 +165,7 @@ def match_levels(
     """Move each number by the gap of its figure, round after round.
 
     Args:
-        levels: the numbers; those of promotions are left alone in a store without them.
+        levels: the numbers; those of promotions, or of a layer, that a store lacks are left out.
         config: the store.
         real: figures wanted.
         measure: figures of a store.
@@ -167,24 +177,26 @@ def match_levels(
         The store of the best round, and the loss of each.
     """
     best, chosen, losses = np.inf, config, []
-    for _ in range(rounds):
+    for number in range(rounds):
         now = measure(config)
         loss = distance(gaps(real, now, keys))
         losses.append(loss if np.isfinite(loss) else 1e6)
         if losses[-1] < best:
             best, chosen = losses[-1], config
         tick(best)
-        config = put(config, _moved(levels, config, real, now))
+        share = max(0.5, 1.0 - 0.2 * number)  # numbers move each other's figures
+        config = put(config, _moved(levels, config, real, now, share))
     return chosen, tuple(losses)
 
 
 def _moved(
-    levels: tuple[Level, ...], config: StoreConfig, real: Summary, now: Summary
+    levels: tuple[Level, ...], config: StoreConfig, real: Summary, now: Summary, share: float
 ) -> Mapping[str, float]:
     moved: dict[str, float] = {}
     for level in levels:
-        if level.path.startswith("promotion") and config.promotion.depth is None:
+        if not present(config, level.path):
             continue
         value = get(config, level.path)
-        moved[level.path] = float(np.clip(level.move(real, now, value), level.low, level.high))
+        wanted = float(np.clip(level.move(real, now, value), level.low, level.high))
+        moved[level.path] = value + share * (wanted - value)
     return moved

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
-from retail_gym.calibration.baskets import category_values
-from retail_gym.calibration.blocks import BLOCKS, FIRST_SEED, run_block, simulate_store
+from retail_gym.calibration.blocks import BLOCKS, run_block
+from retail_gym.calibration.categories import estimate_tastes, polish, settled
 from retail_gym.calibration.levels import LEVELS, match_levels
-from retail_gym.calibration.moments import category_moments
-from retail_gym.calibration.start import first_guess, listed
+from retail_gym.calibration.start import first_guess
 from retail_gym.calibration.target import Target
-from retail_gym.calibration.tastes import Tastes, fit_tastes
 from retail_gym.config import atomic_write, check_choice, check_int, stable_hash, to_plain
-from retail_gym.world.priors import Listed
 from retail_gym.world.storage import config_from_mapping
 from retail_gym.world.store_config import StoreConfig
 
@@ -41,7 +36,7 @@ class Effort:
     rounds: int  # of levels and polish
 
 
-FULL: Final = Effort("full", 741, 2, 100, 64, 16, 24, 150, 120, 5)
+FULL: Final = Effort("full", 741, 2, 100, 200, 48, 48, 200, 120, 8)
 QUICK: Final = Effort("quick", 300, 1, 40, 30, 16, 30, 40, 40, 3)
 EFFORTS: Final = {effort.name: effort for effort in (FULL, QUICK)}
 
@@ -173,136 +168,41 @@ def _jobs(target: Target, plan: Effort, seed: int) -> list[_Job]:
         def work(
             config: StoreConfig, log: Path, tick: Callable[[float], None]
         ) -> tuple[StoreConfig, tuple[float, ...]]:
-            return _tastes(config, target, steps, seed, tick)
+            return estimate_tastes(config, target, steps, seed, tick)
 
         return _Job(stage, "tastes: which categories go together", steps, work)
 
-    def polish(
-        config: StoreConfig, log: Path, tick: Callable[[float], None]
-    ) -> tuple[StoreConfig, tuple[float, ...]]:
-        return _polish(config, target, plan, tick)
+    def categories(stage: str) -> _Job:
+        def work(
+            config: StoreConfig, log: Path, tick: Callable[[float], None]
+        ) -> tuple[StoreConfig, tuple[float, ...]]:
+            return polish(config, target, plan.rounds, 2 * plan.seeds, tick)
+
+        return _Job(stage, "categories: how often, and by which products", plan.rounds, work)
 
     return [
         search("visits", "visits", plan.visits, 0.05),
         tastes("tastes", plan.tastes),
         levels("baskets", "basket-levels", "baskets"),
-        search("baskets", "baskets", plan.baskets, 0.02),
+        search("baskets", "baskets", plan.baskets, 0.04),
         levels("store", "store-levels", "response"),
+        categories("categories"),
         search("items", "items", plan.items, 0.04),
         search("products", "products", plan.products, 0.03),
+        # Once more: prices, shelves and products have moved the values of categories.
         tastes("tastes-again", plan.tastes // 2),
         levels("baskets", "basket-levels-again", "baskets"),
-        search("baskets", "baskets-again", plan.baskets // 2, 0.01),
+        search("baskets", "baskets-again", plan.baskets, 0.02),
         search("lifts", "lifts", plan.baskets // 4, 0.02),
         levels("store", "store-levels-again", "response"),
+        categories("categories-again"),
+        search("items", "items-again", plan.items // 2, 0.02),
+        search("products", "products-again", plan.products // 2, 0.02),
+        categories("polish"),
+        levels("store", "store-levels-last", "response"),
         levels("prices", "price-levels", "prices"),
         search("prices", "prices", plan.prices, 0.02),
-        _Job("polish", "polish: how often each category is bought", plan.rounds, polish),
     ]
-
-
-def settled(config: StoreConfig) -> StoreConfig:
-    """The store with its shift of all categories put into their appeal."""
-    assert config.layers is not None
-    assert config.layers.catalog is not None
-    appeal = config.layers.catalog.prior("appeal")
-    assert isinstance(appeal, Listed)
-    moved = listed(np.array(appeal.values) + config.category_shift)
-    catalog = replace(config.layers.catalog, appeal=moved)
-    return config.override(category_shift=0.0, layers=replace(config.layers, catalog=catalog))
-
-
-def _columns(laws: object) -> np.ndarray:
-    assert isinstance(laws, tuple)
-    return np.stack([np.array(law.values) for law in laws], axis=1)
-
-
-def _tastes(
-    config: StoreConfig, target: Target, steps: int, seed: int, tick: Callable[[float], None]
-) -> tuple[StoreConfig, tuple[float, ...]]:
-    layers = config.layers
-    assert layers is not None
-    assert layers.catalog is not None
-    assert layers.visit is not None
-    basket = layers.basket
-    assert basket is not None
-    losses: list[float] = []
-
-    def note(loss: float) -> None:
-        losses.append(loss)
-        tick(loss)
-
-    taste = _columns(basket.taste_loading)
-    appeal, affinity = layers.catalog.prior("appeal"), basket.prior("affinity_sd")
-    assert isinstance(appeal, Listed)
-    assert isinstance(affinity, Listed)
-    begin = Tastes(
-        np.array(appeal.values),
-        taste,
-        _columns(basket.trip_loading),
-        np.array(affinity.values),
-        basket.size_sd,
-        basket.trip_sd,
-    )
-    found = fit_tastes(
-        target.moments,
-        layers.visit,
-        basket,
-        config.prior("beta_u"),
-        category_values(config, FIRST_SEED, FIRST_SEED, target.weeks),
-        steps=steps,
-        seed=seed,
-        begin=begin if taste.any() else None,
-        tick=note,
-    )
-    basket = replace(
-        basket,
-        size_sd=found.size_sd,
-        trip_sd=found.trip_sd,
-        taste_loading=tuple(listed(column) for column in found.taste_jk.T),
-        trip_loading=tuple(listed(column) for column in found.trip_jk.T),
-        affinity_sd=listed(found.affinity_j),
-    )
-    catalog = replace(layers.catalog, appeal=listed(found.appeal_j))
-    new = replace(layers, catalog=catalog, basket=basket)
-    return config.override(layers=new), tuple(losses)
-
-
-def _polish(
-    config: StoreConfig, target: Target, plan: Effort, tick: Callable[[float], None]
-) -> tuple[StoreConfig, tuple[float, ...]]:
-    """Move the appeal of each category by the gap of its log-odds, in the whole store."""
-    from scipy import special
-
-    losses = []
-    real = target.moments
-    wanted = (real.trips_j + 0.3) / (real.n_trips + 0.6)
-    for _ in range(plan.rounds):
-        tables = [
-            simulate_store(config, seed, target.size, target.weeks)
-            for seed in range(FIRST_SEED, FIRST_SEED + 2 * plan.seeds)
-        ]
-        found = [category_moments(table, list(range(wanted.size))) for table in tables]
-        trips, n = sum(m.trips_j for m in found), sum(m.n_trips for m in found)
-        gap = special.logit(wanted) - special.logit((trips + 0.3) / (n + 0.6))
-        losses.append(float(np.abs(gap).mean()))
-        seen = np.minimum(trips, real.trips_j)  # rare categories: the gap is mostly luck
-        appeal = get_appeal(config) + 0.7 * gap * seen / (seen + 100.0)
-        assert config.layers is not None
-        assert config.layers.catalog is not None
-        catalog = replace(config.layers.catalog, appeal=listed(appeal))
-        config = config.override(layers=replace(config.layers, catalog=catalog))
-        tick(losses[-1])
-    return config, tuple(losses)
-
-
-def get_appeal(config: StoreConfig) -> np.ndarray:
-    """Listed appeal of the categories, shape (J,)."""
-    assert config.layers is not None
-    assert config.layers.catalog is not None
-    appeal = config.layers.catalog.prior("appeal")
-    assert isinstance(appeal, Listed)
-    return np.array(appeal.values)
 
 
 def _read(file: Path | None, key: str, job: _Job) -> Stage | None:

@@ -1,7 +1,8 @@
 """Numbers of a store by the path to them, such as ``layers.visit.drift_sd``.
 
 Two kinds of path do not end at a field: ``promotion.a01.mean`` is the mean of a Beta law, whose
-a + b stays, and the path to a list of estimates is their mean: all move together.
+a + b stays, and the path to a list of estimates is their mean: all move together, standard
+deviations by a factor.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from retail_gym.calibration.search import Parameter
 from retail_gym.world.priors import Beta, Constant, Listed
 from retail_gym.world.store_config import StoreConfig
 
-__all__ = ["get", "parameter", "put"]
+__all__ = ["get", "parameter", "present", "put"]
 
 
 def _step(value: Any, name: str, path: str) -> Any:
@@ -41,6 +42,16 @@ def get(config: StoreConfig, path: str) -> float:
     return float(value)
 
 
+def present(config: StoreConfig, path: str) -> bool:
+    """Whether the store has what a path leads through: a layer or law may be None."""
+    value: Any = config
+    for name in path.split("."):
+        value = _step(value, name, path)
+        if value is None:
+            return False
+    return True
+
+
 def put(config: StoreConfig, values: Mapping[str, float]) -> StoreConfig:
     """The store with other numbers at some paths."""
     for path, value in values.items():
@@ -60,7 +71,10 @@ def _put(target: Any, path: list[str], value: float) -> Any:
         new = _put(old, rest, value)
     elif isinstance(old, Listed):
         listed = np.array(old.values)
-        new = Listed(tuple((listed + (value - listed.mean())).tolist()))
+        mean = float(listed.mean())
+        by_factor = name.endswith("_sd") and mean > 0.0
+        moved = listed * (value / mean) if by_factor else listed + (value - mean)
+        new = Listed(tuple(moved.tolist()))
     return replace(target, **{name: new})
 
 

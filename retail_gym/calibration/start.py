@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from retail_gym.calibration.dispersion import fit_dispersion
 from retail_gym.calibration.promotions import fit_promotions
 from retail_gym.calibration.target import Target
 from retail_gym.evaluation.realism.baskets import trips_of
@@ -99,19 +100,20 @@ def first_guess(
         layers=Layers(
             catalog=CatalogLayer(
                 appeal=listed(special.logit(np.clip(share, 1e-7, 0.99)) - 1.0),
-                popularity_sd=1.8,
+                popularity_sd=1.6,
+                popularity_lead=listed(zero),
                 log_price=listed(level_j),
                 price_product_sd=listed(np.clip(spread_j, 0.02, 2.0)),
                 price_popularity_correlation=-0.3,
             ),
             visit=_visits(target),
             basket=BasketLayer(
-                size_sd=0.65,
-                visit_correlation=0.75,
-                trip_sd=0.6,
-                fill_in_share=0.35,
-                fill_in_spread=0.3,
-                fill_in_depth=1.5,
+                size_sd=0.7,
+                visit_correlation=0.7,
+                trip_sd=0.3,
+                fill_in_share=0.4,
+                fill_in_spread=0.6,
+                fill_in_depth=1.8,
                 factors=factors,
                 taste_loading=tuple(listed(zero) for _ in range(factors)),
                 trip_loading=tuple(listed(zero) for _ in range(factors)),
@@ -126,15 +128,17 @@ def first_guess(
             quantity=QuantityLayer(
                 size=0.8,
                 customer_sd=0.7,
+                pairs=0.3,
                 log_rate=listed(np.log(_by_category(units_j - rows_j, rows_j))),
             ),
-            habit=HabitLayer(repeat=0.65),
+            habit=HabitLayer(repeat=0.55),
             availability=AvailabilityLayer(
-                seasonal=0.65,
+                seasonal=0.4,
                 shortest=min(4, target.weeks),
                 longest=min(39, target.weeks),
                 cycle=max(52, target.weeks - 1),
             ),
+            dispersion=fit_dispersion(target.table),
         ),
         # Store visits: the layer decides. Weekly discounts of the whole store hardly vary, so
         # a table does not say what they would do to visits.
@@ -145,8 +149,8 @@ def first_guess(
         marketing="discount",
         marketing_scale=float(sum(target.sizes)),
         # Products differ widely: many whose sales hardly answer their price, some that do a lot.
-        # The mean of c beta_u beta_i is -1.7.
-        c=-5.6,
+        # The mean of c beta_u beta_i is -2.7.
+        c=-9.0,
         beta_u=TruncatedNormal(-1.0, 0.3, -math.inf, 0.0),
         beta_i=ScaledBeta(0.7, 0.3, -1.0, 0.0),
         gamma_cate_1=0.2,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retail_gym.calibration.moments import Moments, category_moments
+from retail_gym.calibration.popularity import Concentration, concentration
 from retail_gym.data.table import Transactions
 from retail_gym.evaluation.price_response import PriceResponse, price_response
 from retail_gym.evaluation.realism import Empirical, Profile, profile
@@ -87,6 +88,7 @@ class Target:
     sizes: tuple[int, ...]  # J: their products
     summary: Summary = field(repr=False)  # of subsets of this size
     moments: Moments = field(repr=False)  # of all customers
+    popularity: Concentration = field(repr=False)  # likewise
 
     @property
     def weeks(self) -> int:
@@ -144,6 +146,7 @@ class Target:
             tuple(found[label] for label in labels),
             summary(subsets),
             category_moments(table, list(labels)),
+            concentration(table, list(labels)),
         )
 
 

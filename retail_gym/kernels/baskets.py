@@ -54,12 +54,20 @@ Ints = NDArray[np.int64]
 
 #: The at of a trip by number: what their heads are kept under.
 STAGES: Final = (
-    Stage.NOISE, Stage.CATEGORY, Stage.PRODUCT, Stage.QUANTITY, Stage.SOMETHING, Stage.FURTHER,
-    Stage.FURTHER_PRODUCT, Stage.FURTHER_QUANTITY, Stage.HABIT,
-)  # fmt: skip
-_NOISE, _CATEGORY, _PRODUCT, _QUANTITY, _SOMETHING, _FURTHER, _NEXT, _NEXT_QUANTITY, _HABIT = range(
-    len(STAGES)
+    Stage.NOISE,
+    Stage.CATEGORY,
+    Stage.PRODUCT,
+    Stage.QUANTITY,
+    Stage.SOMETHING,
+    Stage.FURTHER,
+    Stage.FURTHER_PRODUCT,
+    Stage.FURTHER_QUANTITY,
+    Stage.HABIT,
+    Stage.PAIR,
 )
+_NOISE, _CATEGORY, _PRODUCT, _QUANTITY, _SOMETHING, _FURTHER, _NEXT, _NEXT_QUANTITY, _HABIT, _PAIR = (
+    range(len(STAGES))
+)  # fmt: skip
 _MOST: Final = i64(MOST_LINES)
 
 
@@ -277,7 +285,11 @@ def _quantities(at, layered, heads, out, begun, n):
         out.lines[3, line] = 0
         if layered.quantity_u.size:
             mean = rate * layered.quantity_u[u]
-            out.lines[3, line] = 1 + negative_binomial(draw, mean, layered.quantity_size)
+            units = 1 + negative_binomial(draw, mean, layered.quantity_size)
+            odd = layered.pairs > 0.0 and units > 1 and units % 2 == 1
+            if odd and draw_of(heads, _PAIR, u, _MOST * j + k) < layered.pairs:
+                units -= 1
+            out.lines[3, line] = units
         elif rate < 30.0:
             out.lines[3, line] = 1 + poisson(draw, rate)
         else:

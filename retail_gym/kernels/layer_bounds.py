@@ -57,6 +57,7 @@ class Layered(NamedTuple):
     further_size: float
     quantity_u: Floats  # U: factor of the rate; empty: Poisson quantities
     quantity_size: float
+    pairs: float  # 0: quantities as drawn
     repeat: float
     start: NDArray[np.int64]  # J: first product
     size: NDArray[np.int64]  # J: products

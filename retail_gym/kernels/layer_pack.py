@@ -83,6 +83,7 @@ def _pack(world: World) -> Layered:
         further_size=1.0 if config.assortment is None else config.assortment.size,
         quantity_u=none if drawn.quantity_u is None else drawn.quantity_u,
         quantity_size=1.0 if config.quantity is None else config.quantity.size,
+        pairs=0.0 if config.quantity is None else config.quantity.pairs,
         repeat=0.0 if config.habit is None else config.habit.repeat,
         start=world.category_start,
         size=world.category_sizes,

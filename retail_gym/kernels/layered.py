@@ -22,7 +22,7 @@ from retail_gym.model.store_visit import (
     visit_probability,
     visit_propensity,
 )
-from retail_gym.model.unequal_quantity import household_rate
+from retail_gym.model.unequal_quantity import household_rate, in_pairs
 from retail_gym.model.utility import capped_utility
 from retail_gym.model.visit_effects import opening_probability
 from retail_gym.rng import Stage
@@ -286,4 +286,9 @@ class _Trip:
             return 1 + rng.poisson_quantile(draw, rate)
         assert self._layers.quantity_u is not None
         mean = household_rate(rate, self._layers.quantity_u[self._u])
-        return 1 + rng.negative_binomial_quantile(draw, mean, layer.size)
+        units = 1 + rng.negative_binomial_quantile(draw, mean, layer.size)
+        if layer.pairs == 0.0:
+            return units
+        return in_pairs(
+            units, self._uniform(Stage.PAIR, MOST_LINES * category + place), layer.pairs
+        )

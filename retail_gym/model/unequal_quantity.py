@@ -8,7 +8,12 @@ from scipy import special
 
 Floats = NDArray[np.float64]
 
-__all__ = ["household_rate", "unequal_quantity_probability"]
+__all__ = [
+    "expected_unequal_quantity",
+    "household_rate",
+    "in_pairs",
+    "unequal_quantity_probability",
+]
 
 
 def household_rate(purchase_rate: ArrayLike, factor_u: ArrayLike) -> Floats:
@@ -48,3 +53,47 @@ def unequal_quantity_probability(quantity: ArrayLike, mean: ArrayLike, size: flo
     log_ways = special.gammaln(n + size) - special.gammaln(size) - special.gammaln(n + 1.0)
     log_p = size * -np.log1p(m / size) + n * (np.log(m) - np.log(size + m))
     return np.asarray(np.exp(log_ways + log_p))
+
+
+def in_pairs(quantity: ArrayLike, uniform: ArrayLike, pairs: float) -> NDArray[np.int64]:
+    r"""Some odd numbers above 1 become the even one below: shoppers buy in pairs.
+
+    .. math:: Q - 1(Q \in \{3, 5, \ldots\},\ v < \pi)
+
+    Args:
+        quantity: whole units, >= 1, any shape.
+        uniform: draws v in (0, 1), same shape.
+        pairs: pi, in [0, 1].
+
+    Returns:
+        Units, same shape.
+
+    Source: not in the paper.
+    """
+    units = np.asarray(quantity, dtype=np.int64)
+    odd = (units > 1) & (units % 2 == 1)
+    return np.asarray(units - (odd & (np.asarray(uniform) < pairs)))
+
+
+def expected_unequal_quantity(mean: ArrayLike, size: float, pairs: float = 0.0) -> Floats:
+    r"""Expected units, those in pairs included.
+
+    .. math:: 1 + m - \pi \Bigl(\tfrac12 + \tfrac12 \bigl(\tfrac{p}{2 - p}\bigr)^r - p^r\Bigr),
+              \quad p = \frac{r}{r + m}
+
+    In brackets: the probability of an odd number above 1.
+
+    Args:
+        mean: means m of the units beyond the first, >= 0, any shape.
+        size: shape r > 0 of the gamma law.
+        pairs: pi, in [0, 1].
+
+    Returns:
+        Units >= 1, same shape.
+
+    Source: not in the paper.
+    """
+    m = np.asarray(mean, dtype=np.float64)
+    log_p = -np.log1p(m / size)
+    even = np.exp(size * (log_p - np.log(2.0 - np.exp(log_p))))
+    return np.asarray(1.0 + m - pairs * (0.5 + 0.5 * even - np.exp(size * log_p)))

@@ -12,8 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from retail_gym import rng
 from retail_gym.model.availability import shelf_utility
 from retail_gym.model.further_products import further_rate
-from retail_gym.model.quantity import expected_quantity
-from retail_gym.model.unequal_quantity import household_rate
+from retail_gym.model.unequal_quantity import expected_unequal_quantity, household_rate
 from retail_gym.model.utility import capped_utility
 from retail_gym.model.week import ExpectedBasket, expected_basket
 from retail_gym.world.noise import noise_words, utility
@@ -129,7 +128,10 @@ def expected_trips(
         quantity = np.where(basket.product_probability_ui > 0.0, basket.quantity_ui, 1.0)
         products: Floats = np.ones(1)
         if layers is not None and layers.quantity_u is not None:
-            quantity = expected_quantity(household_rate(quantity - 1.0, layers.quantity_u[u]))
+            law = layers.config.quantity
+            assert law is not None
+            mean = household_rate(quantity - 1.0, layers.quantity_u[u])
+            quantity = expected_unequal_quantity(mean, law.size, law.pairs)
         if layers is not None and layers.further_j is not None:
             assert layers.config.assortment is not None
             weight = layers.config.assortment.basket_weight

@@ -38,6 +38,7 @@ ARRAYS: Final = {
     "quantity_u": "U",
     "window_start_i": "I",
     "window_weeks_i": "I",
+    "dispersion_i": "I",
 }
 
 #: Places in a category are remembered in 16 bits.
@@ -59,6 +60,7 @@ class DrawnLayers:
     quantity_u: Floats | None = None  # U: factor of the rate, mean 1
     window_start_i: Ints | None = None  # I: week in which a product's window opens
     window_weeks_i: Ints | None = None  # I: its length; at least the cycle: always offered
+    dispersion_i: Floats | None = None  # I: sd of the log of price paid over shelf price
 
 
 def draw_layers(
@@ -108,6 +110,10 @@ def draw_layers(
         parts["quantity_u"] = np.exp(sd * _normal(seed, "quantity_factor", customers) - 0.5 * sd**2)
     if layers.availability is not None:
         parts |= _windows(layers.availability, seed, config.category_sizes)
+    if layers.dispersion is not None:
+        spread = layers.dispersion.prior("sd")
+        sd_i = draw_vector(spread, seed, "price_dispersion", sum(config.category_sizes))
+        parts["dispersion_i"] = np.clip(sd_i, 0.0, layers.dispersion.most)
     for name, letters in ARRAYS.items():
         if letters.startswith("U") and name in parts and customers.size < config.n_customers:
             drawn = parts[name]

@@ -87,6 +87,13 @@ def median_of(prior: Prior) -> float:
     return float(prior.quantile(0.5))
 
 
+def _of_products(prior: Prior, name: str, sizes: NDArray[np.int64]) -> Floats | float:
+    """One number, or of each product its category's."""
+    if isinstance(prior, Listed):
+        return np.repeat(prior.of_items(name, sizes.size), sizes)
+    return median_of(prior)
+
+
 def draw_store_catalog(config: StoreConfig, seed: int) -> Catalog:
     """Draw products, categories and store-wide scalars, by the CatalogLayer where there is one."""
     plain = draw_catalog(config, seed)
@@ -97,16 +104,15 @@ def draw_store_catalog(config: StoreConfig, seed: int) -> Catalog:
 
     none = np.zeros(config.n_products)
     score = _correlated(none, 0.0, seed, "popularity")
-    popularity = layer.popularity_sd * (score + layer.popularity_skew * (score**2 - 1.0))
+    lead = _of_products(layer.prior("popularity_lead"), "popularity_lead", sizes)
+    shape = score + layer.popularity_skew * (score**2 - 1.0) + lead * np.maximum(score, 0.0) ** 2
+    popularity = layer.popularity_sd * shape
     of_category = _correlated(appeal, layer.price_appeal_correlation, seed, "price_category")
     of_product = _correlated(score, layer.price_popularity_correlation, seed, "price_product")
     log_price = np.repeat(layer.price_category_sd * of_category, sizes)
-    spread = layer.prior("price_product_sd")
-    if isinstance(spread, Listed):
-        spread_i = np.repeat(spread.of_items("price_product_sd", sizes.size), sizes)
-        log_price += np.maximum(spread_i, 0.0) * of_product
-    else:
-        log_price += median_of(spread) * of_product
+    of_product = of_product + layer.price_product_skew * (of_product**2 - 1.0)
+    spread = _of_products(layer.prior("price_product_sd"), "price_product_sd", sizes)
+    log_price += np.maximum(spread, 0.0) * of_product
     level = layer.prior("log_price")
     if isinstance(level, Listed):
         log_price += np.repeat(level.of_items("log_price", sizes.size), sizes)

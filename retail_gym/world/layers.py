@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Final
 
-from retail_gym.config import OPTIONAL, check_finite, check_int
-from retail_gym.world.priors import Prior, as_prior
+from retail_gym.config import OPTIONAL
+from retail_gym.world.layer_fields import CORRELATION, SD, SHAPE, SHARE, Layer, PriorLike
 
 __all__ = [
     "MOST_LINES",
@@ -21,6 +21,7 @@ __all__ = [
     "AvailabilityLayer",
     "BasketLayer",
     "CatalogLayer",
+    "DispersionLayer",
     "HabitLayer",
     "Layers",
     "QuantityLayer",
@@ -30,47 +31,9 @@ __all__ = [
 #: Different products of one category in one basket, at most (addresses of draws: 64 j + k).
 MOST_LINES: Final = 64
 
-PriorLike = Prior | float
-
-
-class _Layer:
-    """Base of the layers: priors are read, numbers are checked against :attr:`ranges`."""
-
-    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {}
-
-    def __post_init__(self) -> None:
-        what = type(self).__name__
-        for item in fields(self):  # type: ignore[arg-type]
-            name, value = item.name, getattr(self, item.name)
-            if isinstance(value, tuple | list) and "tuple" in str(item.type):
-                value = tuple(as_prior(f"{what}.{name}", law) for law in value)
-            elif str(item.type).startswith("PriorLike"):
-                if value is not None or "None" not in str(item.type):
-                    value = as_prior(f"{what}.{name}", value)
-            elif item.type == "bool":
-                if not isinstance(value, bool):
-                    raise ValueError(f"{what}.{name} must be true or false, got {value!r}")
-            elif item.type == "int":
-                low, high = self.ranges[name]
-                value = check_int(f"{what}.{name}", value, int(low), int(high))
-            else:
-                value = check_finite(f"{what}.{name}", value, *self.ranges[name])
-            object.__setattr__(self, name, value)
-
-    def prior(self, name: str) -> Prior:
-        """The prior of a symbol."""
-        prior: Prior = getattr(self, name)
-        return prior
-
-
-_SHARE: Final = (0.0, 1.0)
-_CORRELATION: Final = (-1.0, 1.0)
-_SD: Final = (0.0, 10.0)
-_SHAPE: Final = (1e-3, 1e6)
-
 
 @dataclass(frozen=True)
-class CatalogLayer(_Layer):
+class CatalogLayer(Layer):
     """Categories and products whose appeal, size and price go together.
 
     Replaces the priors of ``gamma_cate_0``, ``z`` and ``alpha_0``. What is drawn are the figures
@@ -90,6 +53,9 @@ class CatalogLayer(_Layer):
         price_product_sd: spread of log prices within a category; ``Listed``: j (below 0: 0).
         price_appeal_correlation: of the category's part with its appeal.
         price_popularity_correlation: of the product's part with its popularity.
+        price_product_skew: weight of its squared normal score, relative to the score's.
+        popularity_lead: weight of the square of a positive normal score of popularity: how far the
+            products that sell best are ahead; ``Listed``: j.
     """
 
     appeal: PriorLike
@@ -101,18 +67,21 @@ class CatalogLayer(_Layer):
     price_product_sd: PriorLike = 0.0
     price_appeal_correlation: float = 0.0
     price_popularity_correlation: float = 0.0
+    price_product_skew: float = 0.0
+    popularity_lead: PriorLike = 0.0
     ranges: ClassVar = {
-        "size_correlation": _CORRELATION,
-        "popularity_sd": _SD,
+        "size_correlation": CORRELATION,
+        "popularity_sd": SD,
         "popularity_skew": (-1.0, 1.0),
-        "price_category_sd": _SD,
-        "price_appeal_correlation": _CORRELATION,
-        "price_popularity_correlation": _CORRELATION,
+        "price_category_sd": SD,
+        "price_product_skew": (-1.0, 1.0),
+        "price_appeal_correlation": CORRELATION,
+        "price_popularity_correlation": CORRELATION,
     }
 
 
 @dataclass(frozen=True)
-class VisitLayer(_Layer):
+class VisitLayer(Layer):
     """Customers who come often or seldom, and whose habits drift.
 
     Args:
@@ -130,12 +99,12 @@ class VisitLayer(_Layer):
     week_sd: float = 0.0
     opening: float = 1.0
     ranges: ClassVar = {
-        "drift_sd": _SD, "drift_memory": (0.0, 0.9999), "week_sd": _SD, "opening": _SHARE,
+        "drift_sd": SD, "drift_memory": (0.0, 0.9999), "week_sd": SD, "opening": SHARE,
     }  # fmt: skip
 
 
 @dataclass(frozen=True)
-class BasketLayer(_Layer):
+class BasketLayer(Layer):
     """Customers and trips with large and small baskets, tastes, and complements.
 
     Args:
@@ -167,9 +136,9 @@ class BasketLayer(_Layer):
     affinity_spread: float = 0.0
     something: bool = False
     ranges: ClassVar = {
-        "size_sd": _SD, "visit_correlation": _CORRELATION, "trip_sd": _SD,
-        "fill_in_share": _SHARE, "fill_in_spread": _SD, "fill_in_depth": (-20.0, 20.0),
-        "factors": (0, 64), "affinity_spread": _SD,
+        "size_sd": SD, "visit_correlation": CORRELATION, "trip_sd": SD,
+        "fill_in_share": SHARE, "fill_in_spread": SD, "fill_in_depth": (-20.0, 20.0),
+        "factors": (0, 64), "affinity_spread": SD,
     }  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -184,7 +153,7 @@ class BasketLayer(_Layer):
 
 
 @dataclass(frozen=True)
-class AssortmentLayer(_Layer):
+class AssortmentLayer(Layer):
     """Several different products of one category in a basket.
 
     Args:
@@ -199,12 +168,12 @@ class AssortmentLayer(_Layer):
     basket_weight: float = 0.0
     appeal_correlation: float = 0.0
     ranges: ClassVar = {
-        "size": _SHAPE, "basket_weight": (-5.0, 5.0), "appeal_correlation": _CORRELATION,
+        "size": SHAPE, "basket_weight": (-5.0, 5.0), "appeal_correlation": CORRELATION,
     }  # fmt: skip
 
 
 @dataclass(frozen=True)
-class QuantityLayer(_Layer):
+class QuantityLayer(Layer):
     """Quantities more unequal than a Poisson law's.
 
     Args:
@@ -214,17 +183,21 @@ class QuantityLayer(_Layer):
             replaces gamma_prod_0. By default gamma_prod_0 stays.
         appeal_correlation: of the rate with the category's appeal.
             Both need a CatalogLayer.
+        pairs: probability that an odd number above 1 becomes the even one below.
     """
 
     size: float = 1.0
     customer_sd: float = 0.0
     log_rate: PriorLike | None = None
     appeal_correlation: float = 0.0
-    ranges: ClassVar = {"size": _SHAPE, "customer_sd": _SD, "appeal_correlation": _CORRELATION}
+    pairs: float = 0.0
+    ranges: ClassVar = {
+        "size": SHAPE, "customer_sd": SD, "appeal_correlation": CORRELATION, "pairs": SHARE,
+    }  # fmt: skip
 
 
 @dataclass(frozen=True)
-class HabitLayer(_Layer):
+class HabitLayer(Layer):
     """Customers who buy again what they bought before.
 
     Args:
@@ -234,11 +207,11 @@ class HabitLayer(_Layer):
 
     repeat: float
     memory: int = 16
-    ranges: ClassVar = {"repeat": _SHARE, "memory": (1, 64)}
+    ranges: ClassVar = {"repeat": SHARE, "memory": (1, 64)}
 
 
 @dataclass(frozen=True)
-class AvailabilityLayer(_Layer):
+class AvailabilityLayer(Layer):
     """Products that are on the shelf only part of the year.
 
     Args:
@@ -253,7 +226,7 @@ class AvailabilityLayer(_Layer):
     longest: int = 39
     cycle: int = 52
     ranges: ClassVar = {
-        "seasonal": _SHARE,
+        "seasonal": SHARE,
         "shortest": (1, 10_000),
         "longest": (1, 10_000),
         "cycle": (1, 10_000),
@@ -266,6 +239,23 @@ class AvailabilityLayer(_Layer):
                 "AvailabilityLayer needs shortest <= longest <= cycle, got "
                 f"{self.shortest}, {self.longest}, {self.cycle}"
             )
+
+
+@dataclass(frozen=True)
+class DispersionLayer(Layer):
+    """What is paid for a product varies from week to week around its shelf price.
+
+    Local prices, sizes of packs, weights: the price paid and the base price of a purchase carry a
+    factor of the product and week, which customers do not answer. Its mean is 1.
+
+    Args:
+        sd: i, standard deviation of the factor's log.
+        most: a larger one counts as this.
+    """
+
+    sd: PriorLike
+    most: float = 0.6
+    ranges: ClassVar = {"most": (0.0, 1.0)}
 
 
 @dataclass(frozen=True)
@@ -283,6 +273,7 @@ class Layers:
     quantity: QuantityLayer | None = field(default=None, metadata=OPTIONAL)
     habit: HabitLayer | None = field(default=None, metadata=OPTIONAL)
     availability: AvailabilityLayer | None = field(default=None, metadata=OPTIONAL)
+    dispersion: DispersionLayer | None = field(default=None, metadata=OPTIONAL)
 
     def __post_init__(self) -> None:
         for name, cls in _KINDS.items():
@@ -320,11 +311,15 @@ class Layers:
 
     @property
     def change_decisions(self) -> bool:
-        """Whether weeks differ from the paper's; a catalogue alone only draws another store."""
-        return any(getattr(self, name) is not None for name in _KINDS if name != "catalog")
+        """Whether customers decide otherwise than in the paper.
+
+        A catalogue alone only draws another store, dispersion alone moves prices they do not see.
+        """
+        without = ("catalog", "dispersion")
+        return any(getattr(self, name) is not None for name in _KINDS if name not in without)
 
 
-_KINDS: Final[dict[str, type[_Layer]]] = {
+_KINDS: Final[dict[str, type[Layer]]] = {
     "catalog": CatalogLayer,
     "visit": VisitLayer,
     "basket": BasketLayer,
@@ -332,10 +327,11 @@ _KINDS: Final[dict[str, type[_Layer]]] = {
     "quantity": QuantityLayer,
     "habit": HabitLayer,
     "availability": AvailabilityLayer,
+    "dispersion": DispersionLayer,
 }
 
 
-def _read(name: str, cls: type[_Layer], table: Mapping[str, Any]) -> _Layer:
+def _read(name: str, cls: type[Layer], table: Mapping[str, Any]) -> Layer:
     names = [item.name for item in fields(cls)]  # type: ignore[arg-type]
     unknown = sorted(set(table) - set(names))
     if unknown:

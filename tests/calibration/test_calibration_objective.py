@@ -25,6 +25,11 @@ def test_gaps_by_hand():
     assert distance(found) == pytest.approx(expected)
 
 
+def test_large_baskets_count_by_their_standard_deviation():
+    one, other = (Summary({"ncat": Empirical.of(values)}, {}) for values in ([1, 2, 3], [1, 2, 6]))
+    assert gaps(one, other, ["ncat_sd"])["ncat_sd"] == pytest.approx(np.sqrt(7.0) - 1.0)
+
+
 def test_a_figure_that_is_missing_on_one_side():
     nan = float("nan")
     have, lack = side([1, 2], repeat=0.5), side([1, 2], repeat=nan)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from retail_gym.calibration.levels import LEVELS, match_levels
-from retail_gym.calibration.settings import get, put
+from retail_gym.calibration.settings import get, present, put
 from retail_gym.calibration.target import Summary
 from retail_gym.evaluation.realism import Empirical
-from retail_gym.world.priors import Listed
+from retail_gym.world.layers import DispersionLayer
+from retail_gym.world.priors import Listed, LogNormal
+from retail_gym.world.store_config import PromotionPlan
+
+REPEAT = "layers.habit.repeat"
 
 
 def test_numbers_of_layers_laws_and_lists(planted):
@@ -24,14 +30,31 @@ def test_numbers_of_layers_laws_and_lists(planted):
 
 
 def test_a_list_moves_as_a_whole(planted):
-    from dataclasses import replace
-
     layers = planted.layers
     catalog = replace(layers.catalog, appeal=Listed((0.0, 1.0, 2.0, 0.0, 0.0, 1.0, 0.0, 0.0)))
     store = planted.override(layers=replace(layers, catalog=catalog))
     assert get(store, "layers.catalog.appeal") == 0.5
     moved = put(store, {"layers.catalog.appeal": -0.5})
     assert moved.layers.catalog.appeal.values == (-1.0, 0.0, 1.0, -1.0, -1.0, 0.0, -1.0, -1.0)
+
+
+def test_standard_deviations_move_by_a_factor(planted):
+    basket = replace(planted.layers.basket, affinity_sd=Listed((0.1, 1.0, 1.9) + (1.0,) * 5))
+    store = planted.override(layers=replace(planted.layers, basket=basket))
+    moved = put(store, {"layers.basket.affinity_sd": 0.5})
+    np.testing.assert_allclose(
+        moved.layers.basket.affinity_sd.values, [0.05, 0.5, 0.95] + [0.5] * 5
+    )
+
+
+def test_what_a_store_lacks_is_not_present(planted):
+    assert present(planted, "promotion.a01.mean")
+    assert not present(planted.override(promotion=PromotionPlan.none()), "promotion.a01.mean")
+    assert not present(planted.override(layers=replace(planted.layers, habit=None)), REPEAT)
+    with pytest.raises(ValueError, match="nothing called repeats"):
+        present(planted, REPEAT + "s")
+    lacking = [level.path for level in LEVELS["store"] if not present(planted, level.path)]
+    assert lacking == ["layers.dispersion.sd.mu"]
 
 
 def test_a_wrong_path_is_named(planted):
@@ -52,6 +75,7 @@ def test_levels_find_the_numbers_behind_their_figures(planted):
     def measure(store):
         rate = 0.8 * np.exp(get(store, "layers.assortment.log_rate.mean"))
         share = 1.3 * get(store, "promotion.a01.mean")
+        vary = 2.0 * np.exp(get(store, "layers.dispersion.sd.mu"))
         return Summary(
             {"qty": Empirical.of([1, 2, 2])},
             {
@@ -59,21 +83,25 @@ def test_levels_find_the_numbers_behind_their_figures(planted):
                 "ppc": 1.0 + rate,
                 "discounted_share": share,
                 "discount_depth": 1.1 * get(store, "promotion.depth.mean"),
-                "price_coefficient": 0.6 * get(store, "c"),
+                "price_q50": 0.6 * get(store, "c"),
+                "price_coefficient": 0.6 * get(store, "c") * (1.0 - vary),
             },
         )
 
     wanted = {
         "layers.habit.repeat": 0.7, "layers.assortment.log_rate.mean": -1.1,
         "promotion.a01.mean": 0.35, "promotion.depth.mean": 0.3, "c": -1.2,
+        "layers.dispersion.sd.mu": -1.6,
     }  # fmt: skip
+    dispersion = DispersionLayer(LogNormal(-2.5, 0.7))
+    planted = planted.override(layers=replace(planted.layers, dispersion=dispersion))
     levels = tuple(
         level if level.path != "layers.assortment.log_rate"
         else type(level)("layers.assortment.log_rate.mean", level.low, level.high, level.move)
         for level in LEVELS["store"] if "quantity" not in level.path and "seasonal" not in level.path
     )  # fmt: skip
     real = measure(put(planted, wanted))
-    keys = ("repeat", "ppc", "discounted_share", "price_coefficient")
+    keys = ("repeat", "ppc", "discounted_share", "price_coefficient", "price_q50")
     found, losses = match_levels(levels, planted, real, measure, keys, 12, lambda loss: None)
     assert losses[0] > 2.0
     assert min(losses) < 0.05

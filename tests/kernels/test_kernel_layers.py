@@ -41,7 +41,7 @@ ALL = Layers(
         0.6, 0.5, 0.7, 0.3, 0.4, 1.5, 2, Laplace(0, 0.6), Normal(0, 0.4), 0.5, 0.3, True
     ),
     assortment=AssortmentLayer(Normal(-0.3, 0.5), 0.6, 0.3),
-    quantity=QuantityLayer(0.7, 0.6),
+    quantity=QuantityLayer(0.7, 0.6, pairs=0.4),
     habit=HabitLayer(0.5, 3),
     availability=AvailabilityLayer(0.7, 2, 6, 9),
 )
@@ -202,7 +202,10 @@ class LiteralStore:
                 draw, law = uniform(self.week, stage, u, item), None
                 if on.quantity is not None:
                     rate, law = rate * float(layers.quantity_u[u]), on.quantity.size
-                lines.append((u, j, chosen, 1 + count(draw, rate, law)))
+                units = 1 + count(draw, rate, law)
+                if on.quantity is not None and units in range(3, 10_000, 2):
+                    units -= uniform(self.week, Stage.PAIR, u, 64 * j + k) < on.quantity.pairs
+                lines.append((u, j, chosen, units))
         return lines, math.log(store)
 
     def step(self, price):

@@ -47,7 +47,7 @@ ALL = Layers(
         0.6, 0.5, 0.7, 0.3, 0.4, 1.5, 3, Laplace(0, 0.6), Normal(0, 0.4), 0.5, 0.3, True
     ),
     assortment=AssortmentLayer(Normal(-0.3, 0.5), 0.6, 0.3),
-    quantity=QuantityLayer(0.7, 0.6),
+    quantity=QuantityLayer(0.7, 0.6, pairs=0.4),
     habit=HabitLayer(0.5, 3),
     availability=AvailabilityLayer(0.7, 2, 6, 9),
 )
@@ -187,7 +187,7 @@ def test_stores_with_layers_at_random(seed):
             affinity_spread=some(0, 1), something=bool(draw.integers(2)),
         ),
         assortment=AssortmentLayer(Normal(some(-3, 2), 1.0), 10 ** some(-2, 2), some(-1, 1)),
-        quantity=QuantityLayer(10 ** some(-2, 2), some(0, 2)),
+        quantity=QuantityLayer(10 ** some(-2, 2), some(0, 2), pairs=some(0, 1)),
         habit=HabitLayer(some(0, 1), int(draw.integers(1, 20))),
         availability=AvailabilityLayer(some(0, 1), 1, 5, 8),
     )  # fmt: skip

@@ -15,9 +15,15 @@ from retail_gym.model.basket_effects import household_effect, one_category, trip
 from retail_gym.model.category_choice import category_value
 from retail_gym.model.further_products import choose_another, further_rate
 from retail_gym.model.habit import remember, repeated_product
+from retail_gym.model.price_dispersion import dispersion_factor
 from retail_gym.model.product_choice import choose_product, product_probability
 from retail_gym.model.quantity import quantity_probability
-from retail_gym.model.unequal_quantity import household_rate, unequal_quantity_probability
+from retail_gym.model.unequal_quantity import (
+    expected_unequal_quantity,
+    household_rate,
+    in_pairs,
+    unequal_quantity_probability,
+)
 from retail_gym.model.visit_effects import opening_probability, visit_drift, visit_effect
 
 #: Family-wise error rate of the chi-square tests of this file, shared by at most 10 p-values.
@@ -211,3 +217,28 @@ def test_negative_binomial_quantile_at_the_ends():
     assert negative_binomial_quantile([low, 0.5, high], 0.0, 0.5).tolist() == [0, 0, 0]
     assert negative_binomial_quantile(high, 1e6, 0.1) == 10_000  # the stated bound
     assert rng.negative_binomial_quantile is negative_binomial_quantile
+
+
+def test_dispersion_factor_by_hand_and_on_average():
+    found = dispersion_factor([0.0, 1.0, -2.0], [0.5, 0.2, 0.0])
+    np.testing.assert_allclose(found, [np.exp(-0.125), np.exp(0.18), 1.0])
+    x, weight = np.polynomial.hermite_e.hermegauss(40)
+    mean = (weight * dispersion_factor(x, np.full(40, 0.6))).sum() / weight.sum()
+    assert mean == pytest.approx(1.0, abs=1e-12)
+
+
+def test_pairs_by_hand():
+    found = in_pairs([1, 2, 3, 3, 4, 7], [0.0, 0.0, 0.29, 0.31, 0.0, 0.1], 0.3)
+    assert found.tolist() == [1, 2, 2, 3, 4, 6]
+    assert in_pairs([3, 5], [1e-9, 1e-9], 0.0).tolist() == [3, 5]
+
+
+@pytest.mark.parametrize("size", [0.3, 1.0, 7.5])
+@pytest.mark.parametrize("mean", [0.0, 0.2, 3.0])
+def test_expected_quantity_in_pairs_is_the_sum_over_its_law(size, mean):
+    units = np.arange(1, 3_000)
+    p = stats.nbinom.pmf(units - 1, size, size / (size + mean))
+    expected = sum((p * in_pairs(units, np.full(units.size, v), 0.4)).sum() * w
+                   for v, w in ((0.0, 0.4), (0.9, 0.6)))  # fmt: skip
+    assert expected_unequal_quantity(mean, size, 0.4) == pytest.approx(expected, rel=1e-9)
+    assert expected_unequal_quantity(mean, size) == pytest.approx(1.0 + mean)

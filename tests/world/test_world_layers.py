@@ -22,6 +22,7 @@ from retail_gym.world.layers import (
     AvailabilityLayer,
     BasketLayer,
     CatalogLayer,
+    DispersionLayer,
     HabitLayer,
     Layers,
     QuantityLayer,
@@ -35,6 +36,7 @@ from retail_gym.world.priors import (
     Laplace,
     Listed,
     LogitBeta,
+    LogNormal,
     MinGumbel,
     Normal,
     ScaledBeta,
@@ -51,9 +53,10 @@ ALL = Layers(
         0.6, 0.5, 0.7, 0.3, 0.4, 1.5, 2, Laplace(0, 0.6), Normal(0, 0.4), 0.5, 0.3, True
     ),
     assortment=AssortmentLayer(Normal(-0.3, 0.5), 0.6, 0.3, 0.5),
-    quantity=QuantityLayer(0.7, 0.6, Normal(-1.0, 0.3), 0.2),
+    quantity=QuantityLayer(0.7, 0.6, Normal(-1.0, 0.3), 0.2, 0.4),
     habit=HabitLayer(0.5, 3),
     availability=AvailabilityLayer(0.7, 2, 6, 9),
+    dispersion=DispersionLayer(LogNormal(-2.0, 0.8), 0.5),
 )  # fmt: skip
 
 
@@ -405,3 +408,82 @@ def test_further_products_are_expected_nearly_in_full():
         visit = expected_visit(world, world.base_price, seed=key, week=1)
         expected += float((visit.category_probability * visit.units).sum())
     assert real == pytest.approx(expected, rel=0.03)
+
+
+def dispersed(dispersion, n_customers=60, key=7, **options):
+    layers = dataclasses.replace(ALL, dispersion=dispersion)
+    world = retail_gym.make_world("tiny", 4, n_customers=n_customers, layers=layers)
+    simulator = Simulator(world, key, **options)
+    return world, [simulator.step(0.9 * world.base_price) for _ in range(8)]
+
+
+@pytest.mark.parametrize("kernel", ["reference", "numba"])
+def test_dispersion_moves_what_is_paid_and_nothing_else(kernel):
+    _, plain = dispersed(None, kernel=kernel)
+    world, found = dispersed(DispersionLayer(LogNormal(-2.0, 0.8), 0.5), kernel=kernel)
+    shelf = 0.9 * world.base_price
+    factors = set()
+    for one, other in zip(plain, found, strict=True):
+        for column in ("customer", "product", "quantity"):
+            np.testing.assert_array_equal(getattr(one.lines, column), getattr(other.lines, column))
+        product = other.lines.product
+        factor = other.unit_price / shelf[product]
+        np.testing.assert_allclose(other.base_price / world.base_price[product], factor, rtol=1e-12)
+        np.testing.assert_allclose(other.line_discount, one.line_discount, rtol=0, atol=1e-12)
+        # one factor for a product and week, whoever buys it
+        pairs = {(int(i), round(float(f), 9)) for i, f in zip(product, factor, strict=True)}
+        assert len(pairs) == len(set(product.tolist()))
+        factors |= {f for _, f in pairs}
+    assert len(factors) > 10
+    _, again = dispersed(world.layers.config.dispersion, n_customers=61, kernel=kernel)
+    both = [week.lines.customer < 60 for week in again]
+    for week, rows, other in zip(again, both, found, strict=True):
+        np.testing.assert_array_equal(week.unit_price[rows], other.unit_price)
+
+
+def test_dispersion_has_its_law():
+    layers = Layers(dispersion=DispersionLayer(LogNormal(-2.0, 0.8), 0.3))
+    world = retail_gym.make_world(
+        "tiny",
+        4,
+        n_customers=400,
+        layers=layers,
+        category_sizes=(60, 60),
+        category_shift=6.0,
+        gamma_store_0=4.0,
+    )
+    sd = world.layers.dispersion_i
+    u = (np.arange(20_000) + 0.5) / 20_000
+    expected = np.minimum(LogNormal(-2.0, 0.8).quantile(u), 0.3)
+    assert stats.ks_2samp(sd, expected).pvalue > 1e-3
+    assert sd.max() == 0.3
+    simulator, scores = Simulator(world, 3), []
+    for _ in range(90):
+        week = simulator.step(world.base_price)
+        product, first = np.unique(week.lines.product, return_index=True)
+        factor = week.unit_price[first] / world.base_price[product]
+        scores.append((np.log(factor) + 0.5 * sd[product] ** 2) / sd[product])
+    scores = np.concatenate(scores)
+    assert scores.size > 2_000
+    assert stats.kstest(scores, "norm").pvalue > 1e-3  # the byte-sum law: distance 0.0017
+
+
+def test_leads_by_category_and_skewed_prices():
+    sizes = (400, 400)
+    layers = Layers(
+        catalog=CatalogLayer(
+            0.0, popularity_lead=Listed((0.0, 0.3)), price_product_sd=0.4, price_product_skew=0.2
+        )
+    )
+    world = retail_gym.make_world(
+        "tiny", 4, n_customers=2, layers=layers, category_sizes=sizes, beta_z=1.0, c=0.0
+    )
+    # Price does not count: z is popularity, up to a constant, at scores stratified over both.
+    shape = np.sort(world.z[:400]) - np.median(world.z)
+    top = np.sort(world.z[400:])[-4:] - np.median(world.z)
+    assert shape[-4:].mean() == pytest.approx(2.6, abs=0.5)
+    assert top.mean() > shape[-4:].mean() + 0.3 * 2.0**2
+    log_price = np.log(world.base_price)
+    price = (log_price - log_price.mean()) / 0.4
+    # n + 0.2 (n^2 - 1): mean 0, third moment 6 s + 8 s^3
+    assert stats.moment(price, 3) == pytest.approx(6 * 0.2 + 8 * 0.2**3, rel=0.15)
