@@ -10,6 +10,7 @@ import numpy as np
 
 from retail_gym.config import check_finite, check_int, stable_hash, to_plain
 from retail_gym.data.star import SCHEMA_VERSION, TABLES, Table
+from retail_gym.world.presets import category_names
 from retail_gym.world.storage import config_from_mapping
 from retail_gym.world.store_config import StoreConfig
 
@@ -77,6 +78,11 @@ class Recipe:
                 self, "shard_customers", max(1000, -(-self.config.n_customers // 10))
             )
 
+    @cached_property
+    def category_names(self) -> tuple[str, ...] | None:
+        """Names of the store's categories, where they have some."""
+        return category_names(self.config)
+
     @property
     def n_shards(self) -> int:
         """Number of shards."""
@@ -92,7 +98,9 @@ class Recipe:
         return [
             table
             for table in TABLES.values()
-            if table.sharded is sharded and (self.truth is not None or not table.truth)
+            if table.sharded is sharded
+            and (self.truth is not None or not table.truth)
+            and (self.category_names is not None or not table.named)
         ]
 
     def plain(self) -> dict[str, Any]:

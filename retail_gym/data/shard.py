@@ -183,6 +183,8 @@ def write_store(recipe: Recipe, plan: Plan, folder: Path) -> list[FileFacts]:
             category=world.category_of_product,
             base_price=world.base_price,
         )
+        if (names := recipe.category_names) is not None:
+            out.add("categories", category=np.arange(len(names)), category_name=names)
         for week, shelf in shelves(recipe, plan, world):
             for s in range(recipe.segments):
                 price = shelf.price[0, s]
