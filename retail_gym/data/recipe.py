@@ -53,8 +53,9 @@ class Recipe:
         seed: luck.
         weeks: T.
         segments: customers priced apart.
-        shard_customers: customers of a shard; 0: 1,000, or a tenth of a store of more than 10,000
-            (what a shard keeps of customers who are not its own then stays small).
+        shard_customers: customers of a shard; 0: 2,500 (the weeks' shelves and the store cost a
+            shard as much as some 200 customers), or a tenth of a store of more than 25,000 (what
+            a shard keeps of customers who are not its own then stays small).
         truth: what to write of the model's own knowledge; None: nothing.
     """
 
@@ -75,7 +76,7 @@ class Recipe:
         size = check_int("shard_customers", self.shard_customers, 0)
         if not size:
             object.__setattr__(
-                self, "shard_customers", max(1000, -(-self.config.n_customers // 10))
+                self, "shard_customers", max(2500, -(-self.config.n_customers // 10))
             )
 
     @cached_property

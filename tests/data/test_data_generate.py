@@ -19,10 +19,13 @@ from retail_gym.data.executors import Pool, Ray, make_executor
 from retail_gym.data.lineage import MANIFEST, RUNS
 from retail_gym.data.plan import Plan, record_plan
 from retail_gym.data.recipe import Recipe, Truth
+from retail_gym.data.shard import BlockKernel, draw_block
 from retail_gym.data.star import ROW_GROUP, SCHEMA_VERSION, TABLES, TableWriter
 from retail_gym.data.verify import verify
 from retail_gym.envs.pricing import RetailPricingEnv
+from retail_gym.kernels.layered import NONE, empty_places
 from retail_gym.policies import Targeted, make_policy, scenario
+from retail_gym.simulator import Simulator
 from retail_gym.world.layers import (
     AssortmentLayer,
     AvailabilityLayer,
@@ -223,6 +226,26 @@ STORES = {
 }  # fmt: skip
 
 
+def test_nobody_else_comes_to_a_shards_store():
+    """Nor is anything remembered of others: memory of late shards would grow with the store."""
+    for layers in (None, *(store["layers"] for store in STORES.values() if "layers" in store)):
+        recipe = recipe_of("small", customers=60)
+        recipe = replace(recipe, config=recipe.config.override(layers=layers))
+        block = range(40, 50)
+        world = draw_block(recipe, block)
+        assert world.n_customers == 50
+        simulator = Simulator(world, 1, None, BlockKernel(block))
+        came = np.zeros(50, dtype=bool)
+        for _ in range(4):
+            outcome = simulator.step(world.base_price, discount_si=np.zeros(world.n_products))
+            came |= outcome.visited
+        assert came[40:].sum() >= 5
+        assert not came[:40].any()
+    places = empty_places(world, layers.habit, range(45, 48))
+    assert places.shape == (50, world.n_categories, layers.habit.memory)
+    assert (places[45:48] == NONE).all()
+
+
 @pytest.mark.parametrize("store", STORES)
 def test_the_size_of_shards_changes_files_not_rows(tmp_path, store):
     recipe = recipe_of(customers=12, shard_customers=12, truth=Truth(4, (0.2,)))
@@ -309,7 +332,7 @@ def test_recipe_comes_back():
 
 
 def test_large_stores_have_larger_shards():
-    sizes = {10: 1000, 10_000: 1000, 10_001: 1001, 100_000: 10_000}
+    sizes = {10: 2500, 25_000: 2500, 25_001: 2501, 100_000: 10_000}
     for customers, size in sizes.items():
         recipe = recipe_of(customers=customers, shard_customers=0)
         assert recipe.shard_customers == size
