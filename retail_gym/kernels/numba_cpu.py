@@ -65,8 +65,7 @@ class NumbaKernel:
     """
 
     name = "numba"
-    #: The only customers that come, of a store with layers; None: everybody.
-    block: range | None = None
+    block: range | None = None  # the only customers who come, where there are layers
 
     def __init__(self, guard: float = 1.0, lazy: bool = True, threads: int | None = None) -> None:
         self._scale = float(guard)
