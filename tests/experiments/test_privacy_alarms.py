@@ -61,6 +61,6 @@ def test_the_command_counts_and_goes_on(
     monkeypatch.setattr(study, "p_values", lambda *nothing: pytest.fail("done before"))
     study.main()
     assert capsys.readouterr().out == said
-    monkeypatch.setattr(sys, "argv", ["privacy_alarms", "--population", "smal"])
-    with pytest.raises(ValueError, match=r"unknown population 'smal'.*'small'"):
+    monkeypatch.setattr(sys, "argv", ["privacy_alarms", "--population", "medium"])
+    with pytest.raises(ValueError, match=r"unknown population .*choose from small"):
         study.main()
