@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +21,7 @@ import numpy as np
 import polars as pl
 from tqdm import tqdm
 
+from experiments.tables import kept
 from retail_gym import make_world, simulate
 from retail_gym.config import atomic_write
 from retail_gym.data import Transactions, read_transactions
@@ -142,15 +142,6 @@ def table_of(frame: pl.DataFrame, setting: Setting, name: str) -> Transactions:
     )
 
 
-def kept(file: Path, compute: Callable[[], Any]) -> Any:
-    """A result from its file, computed if it is not there."""
-    if not file.exists():
-        text = json.dumps(compute())
-        with atomic_write(file) as stream:
-            stream.write(text.encode())
-    return json.loads(file.read_text(encoding="utf-8"))
-
-
 def watched(change: Any, setting: Setting, seed: int) -> dict[str, Any]:
     """Weeks looked at and their alarms."""
     found = watch(
@@ -222,6 +213,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=10, help="stores watched")
     parser.add_argument("--pairs", type=int, default=100, help="pairs without a change")
+    parser.add_argument(
+        "--first-seed", type=int, default=0, help="of the stores watched; + 1000: of the pairs"
+    )
     parser.add_argument("--preset", default="small")
     parser.add_argument("--customers", type=int, default=200)
     parser.add_argument("--permutations", type=int, default=999)
@@ -230,14 +224,15 @@ def main() -> None:
     setting = Setting(args.preset, args.customers, permutations=args.permutations)
     runs = args.out / f"runs-{setting.preset}-{setting.customers}-{setting.permutations}"
     found: dict[str, list[Any]] = {change.name: [] for change in CHANGES}
-    tasks = [(seed, change) for seed in range(args.seeds) for change in CHANGES]
+    seeds = range(args.first_seed, args.first_seed + args.seeds)
+    tasks = [(seed, change) for seed in seeds for change in CHANGES]
     for seed, change in tqdm(tasks, desc="watched"):
         file = runs / f"{change.name.replace(' ', '_')}-{seed}.json"
         found[change.name].append(kept(file, lambda c=change, s=seed: watched(c, setting, s)))
     rows = [summary(name, several, setting) for name, several in found.items()]
     pairs = [
         kept(runs / f"pair-{seed}.json", lambda s=seed: null_pair(setting, s))
-        for seed in tqdm(range(1000, 1000 + args.pairs), desc="pairs")
+        for seed in tqdm(range(seeds.start + 1000, seeds.start + 1000 + args.pairs), desc="pairs")
     ]
     for row in rows:
         delay = "-" if row["delay_median"] is None else f"{row['delay_median']:g}"

@@ -1,8 +1,10 @@
-"""Results of studies in Parquet files."""
+"""Results of studies in files: tables in Parquet, single runs in JSON."""
 
 from __future__ import annotations
 
 import io
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,16 @@ import polars as pl
 
 from retail_gym.config import atomic_write
 
-__all__ = ["read", "write"]
+__all__ = ["kept", "read", "write"]
+
+
+def kept(file: Path, compute: Callable[[], Any]) -> Any:
+    """A result from its JSON file, computed if it is not there."""
+    if not file.exists():
+        text = json.dumps(compute())
+        with atomic_write(file) as stream:
+            stream.write(text.encode())
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def write(frame: pl.DataFrame, path: Path) -> None:

@@ -31,8 +31,7 @@ from retail_gym.evaluation.simulated_elasticities import (
     SimulatedElasticities,
     simulated_elasticities,
 )
-from retail_gym.world.presets import load_config
-from retail_gym.world.presets.complete_journey import product_counts
+from retail_gym.world.presets import category_names, load_config
 from retail_gym.world.store_config import StoreConfig
 
 __all__ = ["BASELINE", "FULL", "QUICK", "Size", "Study"]
@@ -154,8 +153,8 @@ class Study:
     @cached_property
     def lifts(self) -> list[PairLifts] | None:
         """Simulated lifts by category name; None where the categories are not the data's."""
-        names = list(product_counts())
-        if len(names) != len(self.store.category_sizes):
+        names = category_names(self.store)
+        if names is None:
             return None
         return [likeness.named(run.lifts, names) for run in self.reports["B"].simulated]
 

@@ -21,7 +21,7 @@ from retail_gym.generators import (
     load,
 )
 from retail_gym.generators.private_gan import PRIVATE
-from retail_gym.world.presets import load_config
+from retail_gym.world.presets import category_names, load_config
 
 __all__ = ["FULL", "QUICK", "Candidate", "Sizes", "Tables", "candidates_of"]
 
@@ -107,18 +107,25 @@ class Real:
 
 @dataclass(frozen=True)
 class Store:
-    """A preset of the simulator under its own promotions; the seed is of store and luck."""
+    """A preset of the simulator under its own promotions; the seed is of store and luck.
+
+    Where its categories are those of real data, they go by name.
+    """
 
     name: str
     kind: str = "simulator"
 
     def settings(self) -> Any:
         # A preset that is fitted anew is another candidate.
-        return to_plain(load_config(self.name))
+        config = load_config(self.name)
+        names = category_names(config)
+        return to_plain(config) | ({} if names is None else {"categories": names})
 
     def table(self, tables: Tables, seed: int, folder: Path) -> Transactions:
         size = tables.evaluation.n_customers
-        return simulated_table(self.name, seed, size, tables.evaluation.n_weeks)
+        table = simulated_table(self.name, seed, size, tables.evaluation.n_weeks)
+        names = category_names(load_config(self.name))
+        return table if names is None else table.with_names(names)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ def dataset(
     customers: Annotated[int | None, typer.Option(min=1, help="Number of customers.")] = None,
     segments: Annotated[int, typer.Option(min=1, help="Customers priced apart.")] = 1,
     shard_customers: Annotated[
-        int, typer.Option(min=0, help="Customers of a shard; 0: 1,000, or a tenth if more.")
+        int, typer.Option(min=0, help="Customers of a shard; 0: 2,500, or a tenth if more.")
     ] = 0,
     truth: Annotated[
         bool, typer.Option("--truth", help="Add probabilities, elasticities, dose and response.")

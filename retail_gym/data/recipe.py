@@ -10,6 +10,7 @@ import numpy as np
 
 from retail_gym.config import check_finite, check_int, stable_hash, to_plain
 from retail_gym.data.star import SCHEMA_VERSION, TABLES, Table
+from retail_gym.world.presets import category_names
 from retail_gym.world.storage import config_from_mapping
 from retail_gym.world.store_config import StoreConfig
 
@@ -52,8 +53,9 @@ class Recipe:
         seed: luck.
         weeks: T.
         segments: customers priced apart.
-        shard_customers: customers of a shard; 0: 1,000, or a tenth of a store of more than 10,000
-            (what a shard keeps of customers who are not its own then stays small).
+        shard_customers: customers of a shard; 0: 2,500 (the weeks' shelves and the store cost a
+            shard as much as some 200 customers), or a tenth of a store of more than 25,000 (what
+            a shard keeps of customers who are not its own then stays small).
         truth: what to write of the model's own knowledge; None: nothing.
     """
 
@@ -74,8 +76,13 @@ class Recipe:
         size = check_int("shard_customers", self.shard_customers, 0)
         if not size:
             object.__setattr__(
-                self, "shard_customers", max(1000, -(-self.config.n_customers // 10))
+                self, "shard_customers", max(2500, -(-self.config.n_customers // 10))
             )
+
+    @cached_property
+    def category_names(self) -> tuple[str, ...] | None:
+        """Names of the store's categories, where they have some."""
+        return category_names(self.config)
 
     @property
     def n_shards(self) -> int:
@@ -92,7 +99,9 @@ class Recipe:
         return [
             table
             for table in TABLES.values()
-            if table.sharded is sharded and (self.truth is not None or not table.truth)
+            if table.sharded is sharded
+            and (self.truth is not None or not table.truth)
+            and (self.category_names is not None or not table.named)
         ]
 
     def plain(self) -> dict[str, Any]:

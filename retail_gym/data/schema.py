@@ -160,6 +160,8 @@ def _check_one_category(name: str, frame: pl.DataFrame) -> None:
 def read_dataset(folder: str | os.PathLike[str]) -> Transactions:
     """Read the purchases of a dataset that ``retail-gym dataset`` made.
 
+    Categories go by their names where the dataset has a table of them.
+
     Raises:
         FileNotFoundError: if there is no finished dataset.
         ValueError: if its manifest was edited.
@@ -167,13 +169,17 @@ def read_dataset(folder: str | os.PathLike[str]) -> Transactions:
     import polars as pl
 
     home = Path(folder)
-    recipe = read_manifest(home, "dataset")["recipe"]
-    return read_transactions(
+    manifest = read_manifest(home, "dataset")
+    recipe = manifest["recipe"]
+    table = read_transactions(
         pl.scan_parquet(home / "transactions" / "**" / "*.parquet", hive_partitioning=False),
         customers=range(recipe["config"]["n_customers"]),
         weeks=recipe["weeks"],
         name=home.name,
     )
+    if "categories" not in manifest["rows"]:
+        return table
+    return table.with_names(pl.read_parquet(home / "categories.parquet")["category_name"].to_list())
 
 
 def read_transactions(

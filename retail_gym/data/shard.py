@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,9 +40,6 @@ Ints = NDArray[np.int64]
 
 __all__ = ["shelves", "write_shard", "write_store"]
 
-#: A visit intercept of who never comes.
-NEVER: Final = -1e300
-
 
 class BlockKernel(NumbaKernel):
     """The fast kernel with a block of customers in the store and nobody else.
@@ -55,14 +52,15 @@ class BlockKernel(NumbaKernel):
 
     def __init__(self, block: range) -> None:
         super().__init__(threads=1)  # the processes are many
-        self._block = block
+        self.block = block
 
     def _visits(
         self, world: World, packed: Packed, requests: Sequence[Request], lazy: bool
     ) -> list[Any]:
-        found = super()._visits(world, packed, requests, lazy)
+        found, block = super()._visits(world, packed, requests, lazy), self.block
+        assert block is not None
         for visits in found:
-            visits.visited[: self._block.start] = visits.visited[self._block.stop :] = False
+            visits.visited[: block.start] = visits.visited[block.stop :] = False
         return found
 
 
@@ -70,7 +68,7 @@ def draw_block(recipe: Recipe, block: range) -> World:
     """A world in which the customers of a block are those of the store.
 
     The others up to them are there by number alone: of the household effects only the block's are
-    drawn, and with a VisitLayer nobody else ever comes.
+    drawn.
     """
     config, seed = recipe.config.override(n_customers=block.stop), recipe.world_seed
     catalog = build_world(config.override(n_customers=1), seed)
@@ -79,17 +77,12 @@ def draw_block(recipe: Recipe, block: range) -> World:
         pairs: Coefficients | DrawnCoefficients = DrawnCoefficients(config, seed)
     except ValueError:
         pairs = draw_coefficients(config, seed, everybody, config.n_products)
-    layers = draw_layers(config, seed, np.asarray(block))
-    if layers is not None and layers.visit_u is not None:
-        visit_u = np.full(block.stop, NEVER)
-        visit_u[block.start :] = layers.visit_u[block.start :]
-        layers = replace(layers, visit_u=visit_u)
     return replace(
         catalog,
         theta=draw_customers(config.prior("theta"), seed, "theta", everybody),
         beta_u=draw_customers(config.prior("beta_u"), seed, "beta_u", everybody),
         coefficients=pairs,
-        layers=layers,
+        layers=draw_layers(config, seed, np.asarray(block)),
         stored_reward_scale=None,
     )
 
@@ -183,6 +176,8 @@ def write_store(recipe: Recipe, plan: Plan, folder: Path) -> list[FileFacts]:
             category=world.category_of_product,
             base_price=world.base_price,
         )
+        if (names := recipe.category_names) is not None:
+            out.add("categories", category=np.arange(len(names)), category_name=names)
         for week, shelf in shelves(recipe, plan, world):
             for s in range(recipe.segments):
                 price = shelf.price[0, s]

@@ -54,6 +54,7 @@ class Table:
         columns: in order.
         sharded: one file for each block of customers, else one file for the store.
         truth: no real table has it.
+        named: only where the store's categories have names.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Table:
     columns: tuple[Column, ...]
     sharded: bool = True
     truth: bool = False
+    named: bool = False
 
     def path(self, shard: int | None = None) -> str:
         """Where the file of a shard lies in the dataset's folder."""
@@ -134,6 +136,13 @@ _TABLES: Final = (
         "product",
         (_PRODUCT, _CATEGORY, _money("base_price", "price of a unit without discount")),
         sharded=False,
+    ),
+    Table(
+        "categories",
+        "category",
+        (_CATEGORY, Column("category_name", pa.string(), "text", "what the category holds")),
+        sharded=False,
+        named=True,
     ),
     Table(
         "prices",

@@ -197,6 +197,16 @@ class Transactions:
             raise ValueError(f"none of these customers of {self.name} bought anything")
         return replace(self, frame=frame, customers=chosen, name=name or self.name)
 
+    def with_names(self, categories: Sequence[str]) -> Transactions:
+        """The table with names in place of category numbers, that of category j the j-th."""
+        import polars as pl
+
+        names = pl.Series(categories, dtype=pl.String)
+        return replace(
+            self,
+            frame=self.frame.with_columns(names.gather(self.frame["category"]).alias("category")),
+        )
+
     def sample(self, size: int, generator: np.random.Generator) -> Transactions:
         """The table of ``size`` customers drawn without replacement."""
         size = check_int("size", size, 1, self.n_customers)

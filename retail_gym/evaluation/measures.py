@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Measure", "measures_frame", "plain_number"]
 
-_FLOATS: Final = ("value", "ideal", "ceiling", "ceiling_sd", "low", "high")
+_FLOATS: Final = ("value", "ideal", "ceiling", "ceiling_sd", "low", "high", "p_value")
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Measure:
         ceiling_sd: its standard deviation over draws of customers.
         low: lower end of an interval for the value.
         high: upper end.
+        p_value: of the test, where it has one.
         passed: whether the value passes the test that its part states; None where it has none.
         note: what to know before reading it.
     """
@@ -45,6 +46,7 @@ class Measure:
     ceiling_sd: float | None = None
     low: float | None = None
     high: float | None = None
+    p_value: float | None = None
     passed: bool | None = None
     note: str = ""
 

@@ -59,7 +59,12 @@ class FastLayerMemory(FastMemory):
 
 
 def household_week(
-    world: World, request: Request, scale: float, share: Share, counts: Ints
+    world: World,
+    request: Request,
+    scale: float,
+    share: Share,
+    counts: Ints,
+    block: range | None = None,
 ) -> tuple[FastLayerMemory, Purchases]:
     """One week of a store with layers; see :class:`retail_gym.kernels.base.Kernel`.
 
@@ -69,6 +74,7 @@ def household_week(
         scale: of the guard.
         share: does pieces of work, ``work(first, last)``, maybe at the same time.
         counts: gains the work done.
+        block: the only customers that come; of others nothing is remembered. None: everybody.
 
     Raises:
         ValueError: for a memory of a store without layers after the first week.
@@ -77,9 +83,11 @@ def household_week(
     packed, memory, offer = pack(world), request.memory, request.offer
     past = layer_memory(memory) if request.week > 1 else None
     visits = _visits(world, request, None if past is None else past.drift)
+    if block is not None:
+        visits.visited[: block.start] = visits.visited[block.stop :] = False
     counts[4] += visits.again
     board = make_board(world, packed, [offer])
-    customers, habits = np.flatnonzero(visits.visited), _habits(world, memory, past)
+    customers, habits = np.flatnonzero(visits.visited), _habits(world, memory, past, block)
     with nullcontext() if habits is None else habits.lend() as lent:
         recent = np.zeros((0, 0, 0), dtype=np.int16) if lent is None else lent.array
         lines, value, error = _trips(
@@ -103,7 +111,9 @@ def household_week(
     return kept, lines
 
 
-def _habits(world: World, memory: Memory, past: Remembered | None) -> Habits | None:
+def _habits(
+    world: World, memory: Memory, past: Remembered | None, block: range | None
+) -> Habits | None:
     """What customers remember of products."""
     assert world.layers is not None
     layer = world.layers.config.habit
@@ -112,7 +122,7 @@ def _habits(world: World, memory: Memory, past: Remembered | None) -> Habits | N
     if past is not None and isinstance(memory, FastLayerMemory) and memory.habits is not None:
         return memory.habits
     places = None if past is None else past.recent
-    return Habits(empty_places(world, layer) if places is None else places.copy())
+    return Habits(empty_places(world, layer, block) if places is None else places.copy())
 
 
 class _Visits(NamedTuple):

@@ -93,10 +93,12 @@ def layer_memory(memory: Memory) -> Remembered:
     return cast(Remembered, memory)
 
 
-def empty_places(world: World, habit: HabitLayer) -> Places:
-    """Nothing bought yet, shape (U, J, H)."""
-    shape = (world.n_customers, world.n_categories, habit.memory)
-    return np.full(shape, NONE, dtype=np.int16)
+def empty_places(world: World, habit: HabitLayer, block: range | None = None) -> Places:
+    """Nothing bought yet, shape (U, J, H); of customers outside a block the values mean nothing."""
+    # Memory that nobody writes to costs nothing.
+    places = np.empty((world.n_customers, world.n_categories, habit.memory), dtype=np.int16)
+    places[slice(None) if block is None else slice(block.start, block.stop)] = NONE
+    return places
 
 
 def layered_week(

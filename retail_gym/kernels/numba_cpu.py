@@ -65,6 +65,7 @@ class NumbaKernel:
     """
 
     name = "numba"
+    block: range | None = None  # the only customers who come, where there are layers
 
     def __init__(self, guard: float = 1.0, lazy: bool = True, threads: int | None = None) -> None:
         self._scale = float(guard)
@@ -104,7 +105,7 @@ class NumbaKernel:
     def weeks(self, world: World, requests: Sequence[Request]) -> list[tuple[Memory, Purchases]]:
         """One week in each episode; see :class:`retail_gym.kernels.base.Kernel`."""
         if has_layers(world):
-            how = self._scale, self._share, self.counts
+            how = self._scale, self._share, self.counts, self.block
             return [household_week(world, request, *how) for request in requests]
         if len({_groups(request) for request in requests}) > 1:
             return [self.weeks(world, [request])[0] for request in requests]

@@ -19,9 +19,13 @@ from retail_gym.data.executors import Pool, Ray, make_executor
 from retail_gym.data.lineage import MANIFEST, RUNS
 from retail_gym.data.plan import Plan, record_plan
 from retail_gym.data.recipe import Recipe, Truth
+from retail_gym.data.shard import BlockKernel, draw_block
 from retail_gym.data.star import ROW_GROUP, SCHEMA_VERSION, TABLES, TableWriter
+from retail_gym.data.verify import verify
 from retail_gym.envs.pricing import RetailPricingEnv
+from retail_gym.kernels.layered import NONE, empty_places
 from retail_gym.policies import Targeted, make_policy, scenario
+from retail_gym.simulator import Simulator
 from retail_gym.world.layers import (
     AssortmentLayer,
     AvailabilityLayer,
@@ -113,6 +117,30 @@ def test_dataset_is_read_as_transactions(small):
     assert ours.facts["rows"] == manifest["rows"]["transactions"]
 
 
+def test_categories_with_names_go_by_them(tmp_path):
+    """The store of the Complete Journey knows which category is which, a tiny one does not."""
+    manifest = make(tmp_path, recipe_of("complete_journey", customers=3, weeks=2))
+    assert manifest["rows"]["categories"] == 302
+    names = table(tmp_path, "categories")
+    assert names["category"].to_list() == list(range(302))
+    assert verify(tmp_path) == []
+    assert "### categories: 302 rows" in (tmp_path / "README.md").read_text()
+    ours = retail_gym.data.read_dataset(tmp_path).frame
+    numbers = table(tmp_path, "transactions").join(names, on="category", maintain_order="left")
+    assert ours["product"].to_list() == numbers["product"].to_list()
+    assert ours["category"].to_list() == numbers["category_name"].to_list()
+    # Against the shop's own list: products by category.
+    sizes = dict(
+        table(tmp_path, "products")
+        .join(names, on="category")["category_name"]
+        .value_counts()
+        .rows()
+    )
+    assert (sizes["cheese"], sizes["fluid milk products"]) == (220, 135)
+    tiny = make(tmp_path / "tiny", recipe_of())
+    assert "categories" not in tiny["rows"]
+
+
 def test_workers_make_the_same_bytes(tmp_path):
     recipe = recipe_of(truth=TRUTH)
     one = make(tmp_path / "one", recipe, executor=Pool(1))
@@ -122,12 +150,42 @@ def test_workers_make_the_same_bytes(tmp_path):
     assert len(tree(tmp_path / "one")) == 3 * 6 + 3 + 3
 
 
-def test_ray_makes_the_same_bytes(tmp_path):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ray_makes_the_same_bytes(tmp_path, workers):
+    """On a cluster of its own; more parts than may be made at a time."""
     pytest.importorskip("ray")
     recipe = recipe_of(truth=TRUTH)
+    assert recipe.n_shards > 2
     make(tmp_path / "one", recipe)
-    make(tmp_path / "ray", recipe, executor=Ray(2))
+    make(tmp_path / "ray", recipe, executor=Ray(workers))
     assert tree(tmp_path / "one") == tree(tmp_path / "ray")
+
+
+def test_ray_uses_the_cluster_that_runs_and_passes_errors_on(tmp_path):
+    ray = pytest.importorskip("ray")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+
+    def work(task):
+        number, folder = task
+        mine = folder / f"{number}"
+        mine.touch()
+        together = len(list(folder.iterdir()))
+        mine.unlink()
+        if number == 7:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return number, together
+
+    try:
+        some = [(number, tmp_path) for number in range(6)]
+        # One at a time, though the cluster has two CPUs: in order, nobody meets another.
+        assert list(Ray(1).run(work, some)) == [(number, 1) for number in range(6)]
+        assert sorted(number for number, _ in Ray().run(work, some)) == list(range(6))
+        with pytest.raises(OSError, match="No space left") as caught:
+            list(Ray(2).run(work, [(7, tmp_path), *some]))
+        assert caught.value.errno == errno.ENOSPC
+        assert ray.is_initialized()  # it is not ours to end
+    finally:
+        ray.shutdown()
 
 
 def test_another_seed_store_or_policy_is_another_dataset(tmp_path):
@@ -166,6 +224,26 @@ STORES = {
     },
     "layers, everybody in week 1": {"layers": Layers(habit=HabitLayer(repeat=0.6))},
 }  # fmt: skip
+
+
+def test_nobody_else_comes_to_a_shards_store():
+    """Nor is anything remembered of others: memory of late shards would grow with the store."""
+    for layers in (None, *(store["layers"] for store in STORES.values() if "layers" in store)):
+        recipe = recipe_of("small", customers=60)
+        recipe = replace(recipe, config=recipe.config.override(layers=layers))
+        block = range(40, 50)
+        world = draw_block(recipe, block)
+        assert world.n_customers == 50
+        simulator = Simulator(world, 1, None, BlockKernel(block))
+        came = np.zeros(50, dtype=bool)
+        for _ in range(4):
+            outcome = simulator.step(world.base_price, discount_si=np.zeros(world.n_products))
+            came |= outcome.visited
+        assert came[40:].sum() >= 5
+        assert not came[:40].any()
+    places = empty_places(world, layers.habit, range(45, 48))
+    assert places.shape == (50, world.n_categories, layers.habit.memory)
+    assert (places[45:48] == NONE).all()
 
 
 @pytest.mark.parametrize("store", STORES)
@@ -254,7 +332,7 @@ def test_recipe_comes_back():
 
 
 def test_large_stores_have_larger_shards():
-    sizes = {10: 1000, 10_000: 1000, 10_001: 1001, 100_000: 10_000}
+    sizes = {10: 2500, 25_000: 2500, 25_001: 2501, 100_000: 10_000}
     for customers, size in sizes.items():
         recipe = recipe_of(customers=customers, shard_customers=0)
         assert recipe.shard_customers == size

@@ -7,7 +7,14 @@ import polars as pl
 import pytest
 
 from retail_gym.data import read_transactions
-from retail_gym.evaluation.drift import FIGURES, _inflation, benjamini_hochberg, drift, watch
+from retail_gym.evaluation.drift import (
+    FIGURES,
+    _inflation,
+    _labelings,
+    benjamini_hochberg,
+    drift,
+    watch,
+)
 from retail_gym.evaluation.drift.figures import stacked, sums_of
 
 
@@ -116,6 +123,31 @@ def test_false_alarms_keep_to_their_rate(shoppers_table) -> None:
         halves = (table.select(part) for part in np.array_split(order, 2))
         alarms += drift(*halves, rate=0.1, permutations=99, seed=k).alarm
     assert alarms <= 9
+
+
+def test_of_few_weeks_every_other_choice_is_tried_once(shoppers_table) -> None:
+    after = np.arange(9) >= 5
+    for seed in range(5):
+        others = _labelings(after, 1999, np.random.default_rng(seed))
+        # All 126 ways to choose 4 weeks of 9 but the observed one; 1,999 draws miss one of them
+        # with probability 2e-5.
+        assert len(others) == len(np.unique(others, axis=0)) == 125
+        assert (others.sum(axis=1) == 4).all()
+        assert not (others == after).all(axis=1).any()
+    table = shoppers_table(1)
+    week = pl.col("week")
+    new = table.frame.with_columns(product=pl.col("product") + 1000 * (week > 5))
+    parts = [
+        read_transactions(
+            new.filter(week.is_between(low, high)).with_columns(week - low + 1),
+            customers=range(120),
+            weeks=high - low + 1,
+        )
+        for low, high in ((1, 5), (6, 9))
+    ]
+    for seed in range(5):  # the observed choice, drawn again, would be as large
+        found = {c.figure: c for c in drift(*parts, permutations=1999, seed=seed).changes}
+        assert found["product_mix"].p_value == pytest.approx(1 / 126)
 
 
 def test_the_same_customers_are_compared_by_weeks(shoppers_table) -> None:

@@ -72,7 +72,7 @@ def study(store, real, tmp_path_factory):
     patch.setattr(StandIn, "table", real)
     patch.setattr(studies, "load_complete_journey", lambda split, fuel=False: real)
     patch.setattr(studies, "load_config", lambda name: load_config("small"))
-    patch.setattr(studies, "product_counts", lambda: dict.fromkeys(range(6), 1))
+    patch.setattr(studies, "category_names", lambda store: tuple(range(6)))
     patch.setattr(studies, "without", lambda one: {name: without(one)[name] for name in SOME})
     quick = partial(simulated_elasticities, first_week=4, weeks=3, draws=2, least_units=5)
     patch.setattr(studies, "simulated_elasticities", quick)

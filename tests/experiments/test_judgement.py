@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import polars as pl
 import pytest
 
 from experiments.judgement.__main__ import FILES, main, redraw
-from experiments.judgement.candidates import Fitted, Sizes, Tables, candidates_of
+from experiments.judgement.candidates import Fitted, Sizes, Store, Tables, candidates_of
 from experiments.judgement.cells import MEASURES, Cell, cells_of, collect, merge, read, run, write
 from experiments.judgement.curves import CURVES, curves_of
 from experiments.judgement.pictures import draw, ratio
@@ -21,6 +22,8 @@ from experiments.judgement.report import write_report
 from experiments.judgement.tables import DISTRIBUTION, association, fill_page, markdown, verdict
 from retail_gym.data import read_transactions
 from retail_gym.data.table import Transactions
+from retail_gym.evaluation.sides import match_labels
+from retail_gym.world.presets.complete_journey import product_counts
 
 
 def measures(candidate: str, kind: str, values: dict[str, float], part: str) -> pl.DataFrame:
@@ -125,6 +128,28 @@ def test_candidates_by_name() -> None:
     assert [one.name for one in candidates_of(True, ["copula", "real"])] == ["real", "copula"]
     with pytest.raises(ValueError, match=r"unknown candidate 'copola'.*Did you mean 'copula'"):
         candidates_of(False, ["copola"])
+
+
+def test_the_store_of_real_households_is_judged_by_category_names() -> None:
+    tables = Tables(Sizes(), table_of(0), table_of(1), table_of(2, n_customers=5))
+    named, numbered = (
+        Store(x).table(tables, 0, Path()) for x in ("complete_journey", "calibrated")
+    )
+    assert named.n_customers == 5
+    assert named.n_weeks == 8
+    counts = product_counts()
+    assert set(named.frame["category"]) <= set(counts)
+    real = named.frame.with_columns(product=pl.col("product") + 1_000_000)
+    labels = match_labels(replace(named, frame=real), named)
+    assert (labels.categories, labels.products) == (True, False)
+    # A product is in the category that the catalogue's order puts it in.
+    first = np.cumsum([0, *counts.values()])
+    place = {name: j for j, name in enumerate(counts)}
+    for product, name in named.frame.select("product", "category").unique().iter_rows():
+        assert first[place[name]] <= product < first[place[name] + 1]
+    assert numbered.frame["category"].dtype == pl.Int64
+    assert "categories" not in Store("calibrated").settings()
+    assert Store("complete_journey").settings()["categories"] == tuple(counts)
 
 
 def test_pieces_are_done_once_and_a_changed_setting_does_them_anew(tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ rate 6e-5 each), a correlation within 4 / sqrt(n).
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -15,7 +17,7 @@ from scipy import stats
 
 import retail_gym
 from retail_gym.policies import SCENARIOS, scenario
-from retail_gym.world.presets import load_config
+from retail_gym.world.presets import SCALES, category_names, load_config
 
 PAPER = (100, 26_176, 303)
 SIZES = {
@@ -30,6 +32,20 @@ SIZES = {
 }
 #: Of real households, tested with its layers: 2,469 of them are many.
 LAYERED = {"complete_journey": (2_469, 32_329, 302)}
+
+
+def test_categories_of_real_data_have_names():
+    store = load_config("complete_journey")
+    names = category_names(store.override(n_customers=5))
+    assert len(names) == len(set(names)) == 302
+    size = dict(zip(names, store.category_sizes, strict=True))
+    assert (size["cheese"], size["fluid milk products"]) == (220, 135)  # the product list's
+    # What the calibration noted of the store that it fitted.
+    noted = json.loads(Path(SCALES.parent.joinpath("complete_journey.json")).read_text("utf-8"))
+    assert list(names) == noted["categories"]
+    assert category_names(load_config("calibrated")) is None
+    other = store.category_sizes
+    assert category_names(load_config("tiny").override(category_sizes=other[::-1])) is None
 
 
 def test_the_presets_are_the_documented_ones():

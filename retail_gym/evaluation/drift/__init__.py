@@ -150,16 +150,29 @@ def _inflation(weekly: Floats, after_n: NDArray[np.bool_]) -> Floats:
     return np.asarray(np.sqrt(variance / plain))
 
 
+def _labelings(
+    after_n: NDArray[np.bool_], permutations: int, generator: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Other choices of as many units after, shape (B, N), at most ``permutations``.
+
+    Each once and never the one that was observed: of few weeks that one is drawn soon, and a
+    change that no other choice equals would count as common. The p-value stays exact, for the
+    choices drawn are a random subset of those there are.
+    """
+    drawn = generator.permuted(np.tile(after_n, (permutations, 1)), axis=1)
+    drawn = np.unique(drawn, axis=0)
+    return np.asarray(drawn[(drawn != after_n).any(axis=1)])
+
+
 def _compare(
     sums: Sums,
     unit: str,
     after_n: NDArray[np.bool_],
     rate: float,
     permutations: int,
-    seed: int,
+    generator: np.random.Generator,
 ) -> tuple[Change, ...]:
     """Changes between the units before and after."""
-    generator = np.random.default_rng([seed, 30])
     total_above, total_below = sums.above.sum(axis=0), sums.below.sum(axis=0)
     totals = [np.asarray(mix.sum(axis=0)) for mix in sums.mixes]
 
@@ -184,18 +197,16 @@ def _compare(
         usual = np.where(after_n[:, None], after, before)
         scale = _inflation(np.where(np.isfinite(weekly), weekly, usual), after_n)
     found = np.concatenate([np.abs(after - before)[0] / scale, [m[0] for m in mixed]])
-    as_large, mean_mix, done = np.zeros(found.size), np.zeros(len(mixed)), 0
-    while done < permutations:
-        size = min(_BLOCK, permutations - done)
-        side = generator.permuted(np.tile(after_n.astype(np.float64), (size, 1)), axis=1)
-        b, a, m = figures(side)
+    as_large, mean_mix = np.zeros(found.size), np.zeros(len(mixed))
+    others = _labelings(after_n, permutations, generator)
+    for low in range(0, len(others), _BLOCK):
+        b, a, m = figures(others[low : low + _BLOCK].astype(np.float64))
         drawn = np.concatenate([np.abs(a - b), np.stack(m, axis=1)], axis=1)
         as_large += (drawn >= found * (1.0 - 1e-9)).sum(axis=0)
         mean_mix += np.stack(m, axis=1).sum(axis=0)
-        done += size
-    p = np.where(np.isnan(found), np.nan, (1.0 + as_large) / (1.0 + permutations))
+    p = np.where(np.isnan(found), np.nan, (1.0 + as_large) / (1.0 + len(others)))
     alarms = benjamini_hochberg(p, rate)
-    firsts = np.concatenate([before[0], mean_mix / permutations])
+    firsts = np.concatenate([before[0], mean_mix / len(others)])
     seconds = np.concatenate([after[0], [m[0] for m in mixed]])
     return tuple(
         Change(key, float(x), float(y), float(q), bool(alarm))
@@ -220,7 +231,8 @@ def drift(
         unit: what is exchangeable if nothing changed: "customers", "weeks", or "auto", which is
             weeks where the tables have a customer in common.
         rate: chance of an alarm if nothing changed, in (0, 1).
-        permutations: at least 99. The smallest p-value is 1 / (permutations + 1).
+        permutations: at least 99. The smallest p-value is 1 / (permutations + 1), or of few
+            units 1 / the number of ways to choose those after.
         seed: of the permutations.
 
     Raises:
@@ -242,7 +254,8 @@ def drift(
             f"{after.name} {sizes[1]}"
         )
     after_n = np.arange(sum(sizes)) >= sizes[0]
-    changes = _compare(stacked(one, other), unit, after_n, rate, permutations, seed)
+    generator = np.random.default_rng([seed, 30])
+    changes = _compare(stacked(one, other), unit, after_n, rate, permutations, generator)
     return Drift(before.name, after.name, unit, rate, changes)
 
 
@@ -276,6 +289,7 @@ def watch(
     window = check_int("window", window, 1, table.n_weeks - last)
     rate = check_finite("rate", rate, 1e-6, 0.5)
     permutations = check_int("permutations", permutations, 99)
+    seed = check_int("seed", seed, 0)
     (sums,), alarms = sums_of([table], "weeks"), []
     weeks = tuple(range(last + window, table.n_weeks + 1))
     for week in weeks:
@@ -284,6 +298,8 @@ def watch(
             sums.above[rows], sums.below[rows], tuple(m[rows] for m in sums.mixes), sums.labels
         )
         after_n = np.arange(rows.size) >= rows.size - window
-        changes = _compare(part, "weeks", after_n, rate, permutations, check_int("seed", seed, 0))
+        # Choices of its own for every week, so that one unlucky draw does not blind all of them.
+        generator = np.random.default_rng([seed, 30, week])
+        changes = _compare(part, "weeks", after_n, rate, permutations, generator)
         alarms.append(tuple(change.figure for change in changes if change.alarm))
     return Watch(weeks, tuple(alarms))

@@ -14,7 +14,7 @@ rank test or Fisher's exact test.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,6 +86,12 @@ def _records(
     return Records(matched.apply(synthetic), matched.apply(pool), member_u, matched)
 
 
+def _tested(p_value: float, note: str = "") -> dict[str, Any]:
+    """What a measure says of its test."""
+    said = f"p = {p_value:.2g}" + (f"; {note}" if note else "")
+    return {"p_value": p_value, "passed": p_value >= ALPHA, "note": said}
+
+
 def _closest_measures(
     level: str, found: Closest, member_u: NDArray[np.bool_], sides: tuple[Ints, Ints], seed: int
 ) -> list[Measure]:
@@ -103,8 +109,7 @@ def _closest_measures(
         ),
         Measure(
             "privacy", f"dcr_share_{level}", f"{level} closer to a member than to the holdout",
-            nearer / n, 0.5, low=low, high=high, passed=test.p_value >= ALPHA,
-            note=f"p = {test.p_value:.2g}",
+            nearer / n, 0.5, low=low, high=high, **_tested(test.p_value),
         ),
     ]  # fmt: skip
 
@@ -121,7 +126,7 @@ def _copy_measures(records: Records, seed: int) -> list[Measure]:
         Measure(
             "privacy", "copied_rows", "synthetic rows copied from members (estimate)",
             test.excess * scale, 0.0, low=test.low * scale, high=test.high * scale,
-            passed=test.p_value >= ALPHA, note=f"p = {test.p_value:.2g}",
+            **_tested(test.p_value),
         )
     ]  # fmt: skip
 
@@ -139,8 +144,8 @@ def _customer_measures(records: Records, found: Overlaps, seed: int) -> list[Mea
     measures = [
         Measure(
             "privacy", "linked", "synthetic customers linked to a real one", linked / n, 0.0,
-            control / known, low=low, high=high, passed=p_linked >= ALPHA,
-            note=f"p = {p_linked:.2g}; ceiling: real customers linked to another",
+            control / known, low=low, high=high,
+            **_tested(p_linked, "ceiling: real customers linked to another"),
         )
     ]  # fmt: skip
     counts, claims = singled_out(found, seed)
@@ -151,8 +156,8 @@ def _customer_measures(records: Records, found: Overlaps, seed: int) -> list[Mea
     measures.append(
         Measure(
             "privacy", "singled_out", "claims that single out a member", hits / max(1, claims),
-            None, float(expected), low=low, high=high, passed=test.p_value >= ALPHA,
-            note=f"p = {test.p_value:.2g}; ceiling: expected from claims that hit the holdout",
+            None, float(expected), low=low, high=high,
+            **_tested(test.p_value, "ceiling: expected from claims that hit the holdout"),
         )
     )  # fmt: skip
     return measures
@@ -166,8 +171,7 @@ def _membership_measures(name: str, title: str, scores: Floats, member: Bools) -
     return [
         Measure(
             "privacy", f"membership_{name}", f"membership inference by {title}: AUC",
-            found.value, 0.5, low=found.low, high=found.high, passed=found.p_value >= ALPHA,
-            note=f"p = {found.p_value:.2g}",
+            found.value, 0.5, low=found.low, high=found.high, **_tested(found.p_value),
         ),
         Measure(
             "privacy", f"membership_{name}_tpr",

@@ -13,7 +13,14 @@ from typing import Any, Final
 from retail_gym.config import check_choice, read_toml, stable_hash
 from retail_gym.world.store_config import StoreConfig
 
-__all__ = ["PRESETS", "SCALES", "load_config", "preset_names", "shipped_reward_scale"]
+__all__ = [
+    "PRESETS",
+    "SCALES",
+    "category_names",
+    "load_config",
+    "preset_names",
+    "shipped_reward_scale",
+]
 
 #: R0 of the presets, by the hash of the configuration, for the first world seeds.
 SCALES: Final = resources.files(__name__).joinpath("reward_scale.json")
@@ -71,6 +78,19 @@ def load_config(preset: str | os.PathLike[str]) -> StoreConfig:
             raise ValueError(f"{preset}: {error}") from None
     check_choice("preset", str(preset), preset_names())
     return PRESETS[str(preset)]()
+
+
+def category_names(config: StoreConfig) -> tuple[str, ...] | None:
+    """Names of a store's categories, in its order; None where they are numbers alone.
+
+    A store has the names of the Complete Journey's categories if it has all of them, with as many
+    products each as that product list.
+    """
+    from retail_gym.world.presets.complete_journey import product_counts
+
+    counts = product_counts()
+    named = config.category_sizes == tuple(counts.values())
+    return tuple(str(name) for name in counts) if named else None
 
 
 @cache
