@@ -19,7 +19,7 @@ from retail_gym.calibration.baskets import category_values, simulate_baskets
 from retail_gym.calibration.objective import distance, gaps
 from retail_gym.calibration.search import Found, minimise
 from retail_gym.calibration.settings import parameter, put
-from retail_gym.calibration.target import Summary, Target, price_popularity, summary
+from retail_gym.calibration.target import OFTEN, Summary, Target, price_popularity, summary
 from retail_gym.calibration.visits import Households, simulate_visits
 from retail_gym.data.schema import read_transactions
 from retail_gym.data.table import Transactions
@@ -133,12 +133,16 @@ def _prices(config: StoreConfig, target: Target, seeds: int) -> Measure:
         runs.append((seed, bought, ratio[bought], n[bought]))
 
     def measure(store: StoreConfig) -> Summary:
-        prices, together = [], []
+        prices, often, together = [], [], []
         for seed, bought, ratio, rows in runs:
             prices.append(draw_store_catalog(store, seed).base_price[bought] * ratio)
+            often.append(prices[-1][rows >= OFTEN])
             together.append(price_popularity(prices[-1], rows))
         return Summary(
-            {"price": Empirical.of(np.concatenate(prices))},
+            {
+                "price": Empirical.of(np.concatenate(prices)),
+                "price_often": Empirical.of(np.concatenate(often)),
+            },
             {"price_popularity": float(np.mean(together))},
         )
 
@@ -254,9 +258,10 @@ BLOCKS: Final = {
                 _CATALOG + "price_category_sd": Range(0.0, 1.5),
                 _CATALOG + "price_product_sd": Range(0.02, 2.0),
                 _CATALOG + "price_product_skew": Range(-0.3, 0.3),
+                _CATALOG + "price_narrowing": Range(-0.3, 0.5),
                 _CATALOG + "price_popularity_correlation": Range(-0.95, 0.95),
             },
-            ("price", "price_popularity"),
+            ("price", "price_often", "price_popularity"),
             _prices,
         ),
     )

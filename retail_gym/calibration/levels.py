@@ -17,7 +17,7 @@ from retail_gym.calibration.settings import get, present, put
 from retail_gym.calibration.target import Summary
 from retail_gym.world.store_config import StoreConfig
 
-__all__ = ["LEVELS", "match_levels"]
+__all__ = ["LEVELS", "USUAL_PRICES", "match_levels"]
 
 #: (real, simulated, value) -> new value.
 Move = Callable[[Summary, Summary, float], float]
@@ -150,6 +150,14 @@ LEVELS: Final = {
         Level("c", -40.0, -0.1, _times("price_q50")),
         Level("layers.dispersion.sd.mu", -7.0, -1.0, _attenuation),
     ),
+}
+
+
+#: Where the search of base prices begins: products that sell well are cheaper, and more alike.
+USUAL_PRICES: Final = {
+    "layers.catalog.price_popularity_correlation": -0.5,
+    "layers.catalog.price_product_skew": -0.15,
+    "layers.catalog.price_narrowing": 0.3,
 }
 
 

@@ -26,6 +26,7 @@ SCALES: Final[dict[str, float]] = {
     "nitem": 0.02,
     "prodweek": 0.012,
     "price": 0.015,
+    "price_often": 0.02,
     "price_popularity": 0.015,
     "catsize": 0.03,
     "lift": 0.05,

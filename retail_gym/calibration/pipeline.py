@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
 from retail_gym.calibration.blocks import BLOCKS, run_block
 from retail_gym.calibration.categories import estimate_tastes, polish, settled
-from retail_gym.calibration.levels import LEVELS, match_levels
+from retail_gym.calibration.levels import LEVELS, USUAL_PRICES, match_levels
+from retail_gym.calibration.settings import put
 from retail_gym.calibration.start import first_guess
 from retail_gym.calibration.target import Target
 from retail_gym.config import atomic_write, check_choice, check_int, stable_hash, to_plain
@@ -36,7 +37,7 @@ class Effort:
     rounds: int  # of levels and polish
 
 
-FULL: Final = Effort("full", 741, 2, 100, 200, 48, 48, 200, 120, 8)
+FULL: Final = Effort("full", 741, 2, 100, 200, 48, 48, 400, 120, 8)
 QUICK: Final = Effort("quick", 300, 1, 40, 30, 16, 30, 40, 40, 3)
 EFFORTS: Final = {effort.name: effort for effort in (FULL, QUICK)}
 
@@ -150,12 +151,15 @@ def _jobs(target: Target, plan: Effort, seed: int) -> list[_Job]:
 
         return _Job(stage, block.title, trials, work)
 
-    def levels(name: str, stage: str, measured_by: str) -> _Job:
+    def levels(
+        name: str, stage: str, measured_by: str, begin: Mapping[str, float] | None = None
+    ) -> _Job:
         block = BLOCKS[measured_by]
 
         def work(
             config: StoreConfig, log: Path, tick: Callable[[float], None]
         ) -> tuple[StoreConfig, tuple[float, ...]]:
+            config = put(config, begin or {})
             measure = block.measure(config, target, 2 * plan.seeds)
             config, losses = match_levels(
                 LEVELS[name], config, target.summary, measure, block.keys, plan.rounds, tick
@@ -200,7 +204,7 @@ def _jobs(target: Target, plan: Effort, seed: int) -> list[_Job]:
         search("products", "products-again", plan.products // 2, 0.02),
         categories("polish"),
         levels("store", "store-levels-last", "response"),
-        levels("prices", "price-levels", "prices"),
+        levels("prices", "price-levels", "prices", USUAL_PRICES),
         search("prices", "prices", plan.prices, 0.02),
     ]
 

@@ -15,18 +15,20 @@ from retail_gym.data.table import Transactions
 from retail_gym.evaluation.price_response import PriceResponse, price_response
 from retail_gym.evaluation.realism import Empirical, Profile, profile
 
-__all__ = ["QUARTILES", "Summary", "Target", "responses", "summary"]
+__all__ = ["OFTEN", "QUARTILES", "Summary", "Target", "responses", "summary"]
 
 #: A table below any of these has too little in it to calibrate a store.
 LEAST: Final = {"customers": 50, "weeks": 12, "trips": 500, "categories": 5, "products": 20}
 QUARTILES: Final = (0.25, 0.5, 0.75)
+#: Purchases of a product that is bought often.
+OFTEN: Final = 10
 
 
 @dataclass(frozen=True, eq=False)
 class Summary:
     """Distributions and figures of one or several tables of equal size, their points together."""
 
-    distributions: dict[str, Empirical]  # keys of DISTRIBUTIONS, "lift", "penetration"
+    distributions: dict[str, Empirical]  # keys of DISTRIBUTIONS, lift, penetration, price_often
     figures: dict[str, float]  # keys of JOINT, discounts, price response, price_popularity
 
 
@@ -59,7 +61,7 @@ def price_popularity(paid_i: NDArray[np.float64], rows_i: NDArray[np.int64]) -> 
 def summary(tables: Sequence[Transactions], prices: bool = True) -> Summary:
     """Summarise tables; ``prices``: with discounts and the response to prices."""
     profiles: list[Profile] = [profile(table) for table in tables]
-    figures = [dict(p.joint) for p in profiles]
+    figures, often = [dict(p.joint) for p in profiles], []
     if prices:
         for table, row in zip(tables, figures, strict=True):
             names = ("discounted_share", "discount_depth")
@@ -68,9 +70,10 @@ def summary(tables: Sequence[Transactions], prices: bool = True) -> Summary:
             rows_i = np.bincount(lines.product)
             paid_i = np.bincount(lines.product, weights=lines.unit_price) / rows_i
             row["price_popularity"] = price_popularity(paid_i, rows_i)
+            often.append({"price_often": Empirical.of(paid_i[rows_i >= OFTEN])})
     parts = [
-        {**p.distributions, "lift": p.lifts.distribution, "penetration": p.penetration}
-        for p in profiles
+        {**p.distributions, "lift": p.lifts.distribution, "penetration": p.penetration} | more
+        for p, more in zip(profiles, often or [{}] * len(profiles), strict=True)
     ]
     return Summary(
         {key: _together([part[key] for part in parts]) for key in parts[0]},

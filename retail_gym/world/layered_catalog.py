@@ -112,7 +112,7 @@ def draw_store_catalog(config: StoreConfig, seed: int) -> Catalog:
     log_price = np.repeat(layer.price_category_sd * of_category, sizes)
     of_product = of_product + layer.price_product_skew * (of_product**2 - 1.0)
     spread = _of_products(layer.prior("price_product_sd"), "price_product_sd", sizes)
-    log_price += np.maximum(spread, 0.0) * of_product
+    log_price += np.maximum(spread, 0.0) * np.exp(-layer.price_narrowing * score) * of_product
     level = layer.prior("log_price")
     if isinstance(level, Listed):
         log_price += np.repeat(level.of_items("log_price", sizes.size), sizes)

@@ -54,6 +54,8 @@ class CatalogLayer(Layer):
         price_appeal_correlation: of the category's part with its appeal.
         price_popularity_correlation: of the product's part with its popularity.
         price_product_skew: weight of its squared normal score, relative to the score's.
+        price_narrowing: by how much the log of the spread within a category falls for each standard
+            deviation of popularity: products that sell well have usual prices.
         popularity_lead: weight of the square of a positive normal score of popularity: how far the
             products that sell best are ahead; ``Listed``: j.
     """
@@ -68,6 +70,7 @@ class CatalogLayer(Layer):
     price_appeal_correlation: float = 0.0
     price_popularity_correlation: float = 0.0
     price_product_skew: float = 0.0
+    price_narrowing: float = 0.0
     popularity_lead: PriorLike = 0.0
     ranges: ClassVar = {
         "size_correlation": CORRELATION,
@@ -75,6 +78,7 @@ class CatalogLayer(Layer):
         "popularity_skew": (-1.0, 1.0),
         "price_category_sd": SD,
         "price_product_skew": (-1.0, 1.0),
+        "price_narrowing": (-1.0, 1.0),
         "price_appeal_correlation": CORRELATION,
         "price_popularity_correlation": CORRELATION,
     }

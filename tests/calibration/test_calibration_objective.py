@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from retail_gym.calibration.objective import MISSING, SCALES, distance, gaps
-from retail_gym.calibration.target import Summary, price_popularity, summary
+from retail_gym.calibration.target import OFTEN, Summary, price_popularity, summary
 from retail_gym.evaluation.realism import Empirical, profile
 
 
@@ -52,5 +52,7 @@ def test_a_summary_of_tables_puts_their_points_together(table):
             assert law.size == sum(one.distributions[key].size for one in sides)
     mean = np.mean([one.joint["ppc"] for one in sides])
     assert together.figures["ppc"] == pytest.approx(mean)
+    often = [np.bincount(part.lines.product) >= OFTEN for part in parts]
+    assert together.distributions["price_often"].size == sum(int(one.sum()) for one in often)
     shares = [part.facts["discounted_share"] for part in parts]
     assert together.figures["discounted_share"] == pytest.approx(np.mean(shares))

@@ -468,6 +468,17 @@ def test_dispersion_has_its_law():
     assert stats.kstest(scores, "norm").pvalue > 1e-3  # the byte-sum law: distance 0.0017
 
 
+def test_products_that_sell_well_have_usual_prices():
+    layers = Layers(catalog=CatalogLayer(0.0, price_product_sd=0.5, price_narrowing=0.4))
+    world = retail_gym.make_world(
+        "tiny", 4, n_customers=2, layers=layers, category_sizes=(2_000,), beta_z=1.0, c=0.0
+    )
+    score, log_price = normal_scores(world.z), np.log(world.base_price)
+    gap = (log_price - log_price.mean()) * np.exp(0.4 * score)
+    often, seldom = gap[score > 0.5].std(), gap[score < -0.5].std()
+    np.testing.assert_allclose([often, seldom], 0.5, rtol=0.08)
+
+
 def test_leads_by_category_and_skewed_prices():
     sizes = (400, 400)
     layers = Layers(
