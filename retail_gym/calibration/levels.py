@@ -6,7 +6,7 @@ is left to the searches are shapes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +23,8 @@ __all__ = ["LEVELS", "USUAL_PRICES", "match_levels"]
 Move = Callable[[Summary, Summary, float], float]
 #: A value is at most divided or multiplied by this in one round, a shift no larger than its log.
 CAREFUL: Final = 2.0
+#: Moves are shares of the number, or of this where it is smaller.
+LEAST: Final = 0.1
 
 
 def _factor(ratio: float) -> float:
@@ -128,7 +130,7 @@ class Level:
     move: Move
 
 
-LEVELS: Final = {
+LEVELS: Final[dict[str, tuple[Level, ...]]] = {
     "baskets": (
         Level("category_shift", -3.0, 3.0, _log_mean("ncat", 0.0)),
         Level("layers.basket.size_sd", 0.01, 1.5, _times("sd_b")),
@@ -152,6 +154,9 @@ LEVELS: Final = {
     ),
 }
 
+
+#: Means of everything once more, at the end.
+LEVELS["all"] = (LEVELS["baskets"][0], *LEVELS["store"])
 
 #: Where the search of base prices begins: products that sell well are cheaper, and more alike.
 USUAL_PRICES: Final = {
@@ -177,7 +182,8 @@ def match_levels(
         config: the store.
         real: figures wanted.
         measure: figures of a store.
-        keys: of the objective by which the best round is chosen.
+        keys: of the objective by which the best round is chosen; none: the round is chosen whose
+            numbers would move least, as shares of what they are.
         rounds: how many.
         tick: called after every round with the best loss so far.
 
@@ -187,24 +193,31 @@ def match_levels(
     best, chosen, losses = np.inf, config, []
     for number in range(rounds):
         now = measure(config)
-        loss = distance(gaps(real, now, keys))
+        values = _values(levels, config, real, now)
+        if keys:
+            loss = distance(gaps(real, now, keys))
+        else:
+            moves = [(new - old) / max(abs(old), LEAST) for old, new in values.values()]
+            loss = float(np.sqrt(np.mean(np.square(moves))))
         losses.append(loss if np.isfinite(loss) else 1e6)
         if losses[-1] < best:
             best, chosen = losses[-1], config
         tick(best)
         share = max(0.5, 1.0 - 0.2 * number)  # numbers move each other's figures
-        config = put(config, _moved(levels, config, real, now, share))
+        moved = {path: old + share * (new - old) for path, (old, new) in values.items()}
+        config = put(config, moved)
     return chosen, tuple(losses)
 
 
-def _moved(
-    levels: tuple[Level, ...], config: StoreConfig, real: Summary, now: Summary, share: float
-) -> Mapping[str, float]:
-    moved: dict[str, float] = {}
+def _values(
+    levels: tuple[Level, ...], config: StoreConfig, real: Summary, now: Summary
+) -> dict[str, tuple[float, float]]:
+    """Each number as it is, and as its figure wants it."""
+    found: dict[str, tuple[float, float]] = {}
     for level in levels:
         if not present(config, level.path):
             continue
         value = get(config, level.path)
         wanted = float(np.clip(level.move(real, now, value), level.low, level.high))
-        moved[level.path] = value + share * (wanted - value)
-    return moved
+        found[level.path] = value, wanted
+    return found

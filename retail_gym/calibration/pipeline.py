@@ -152,9 +152,14 @@ def _jobs(target: Target, plan: Effort, seed: int) -> list[_Job]:
         return _Job(stage, block.title, trials, work)
 
     def levels(
-        name: str, stage: str, measured_by: str, begin: Mapping[str, float] | None = None
+        name: str,
+        stage: str,
+        measured_by: str,
+        begin: Mapping[str, float] | None = None,
+        shapes: bool = True,
     ) -> _Job:
         block = BLOCKS[measured_by]
+        keys = block.keys if shapes else ()
 
         def work(
             config: StoreConfig, log: Path, tick: Callable[[float], None]
@@ -162,7 +167,7 @@ def _jobs(target: Target, plan: Effort, seed: int) -> list[_Job]:
             config = put(config, begin or {})
             measure = block.measure(config, target, 2 * plan.seeds)
             config, losses = match_levels(
-                LEVELS[name], config, target.summary, measure, block.keys, plan.rounds, tick
+                LEVELS[name], config, target.summary, measure, keys, plan.rounds, tick
             )
             return settled(config), losses
 
@@ -206,6 +211,7 @@ def _jobs(target: Target, plan: Effort, seed: int) -> list[_Job]:
         levels("store", "store-levels-last", "response"),
         levels("prices", "price-levels", "prices", USUAL_PRICES),
         search("prices", "prices", plan.prices, 0.02),
+        levels("all", "means", "response", shapes=False),
     ]
 
 
