@@ -39,7 +39,8 @@ def fit_dispersion(table: Transactions) -> DispersionLayer | None:
             (pl.len().over("product") >= WEEKS_SOLD * (table.n_weeks - 2))
             & (pl.col("rows").mean().over("product") >= CUSTOMERS)
         )
-        .group_by("product")
+        .sort("product", "week")  # groups come in any order, and sums depend on it
+        .group_by("product", maintain_order=True)
         .agg(pl.col("price").std())["price"]
         .to_numpy()
     )
