@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from experiments.tables import kept
 from retail_gym import make_world, simulate
-from retail_gym.config import atomic_write
+from retail_gym.config import atomic_write, stable_hash
 from retail_gym.data import Transactions, read_transactions
 from retail_gym.evaluation.drift import FIGURES, drift, watch
 from retail_gym.evaluation.privacy.ownership import proportion_interval
@@ -223,15 +223,18 @@ def main() -> None:
     args = parser.parse_args()
     setting = Setting(args.preset, args.customers, permutations=args.permutations)
     runs = args.out / f"runs-{setting.preset}-{setting.customers}-{setting.permutations}"
+    of = [stable_hash(PRESETS[setting.preset]()), asdict(setting)]
     found: dict[str, list[Any]] = {change.name: [] for change in CHANGES}
     seeds = range(args.first_seed, args.first_seed + args.seeds)
     tasks = [(seed, change) for seed in seeds for change in CHANGES]
     for seed, change in tqdm(tasks, desc="watched"):
         file = runs / f"{change.name.replace(' ', '_')}-{seed}.json"
-        found[change.name].append(kept(file, lambda c=change, s=seed: watched(c, setting, s)))
+        found[change.name].append(
+            kept(file, [*of, change.name, seed], lambda c=change, s=seed: watched(c, setting, s))
+        )
     rows = [summary(name, several, setting) for name, several in found.items()]
     pairs = [
-        kept(runs / f"pair-{seed}.json", lambda s=seed: null_pair(setting, s))
+        kept(runs / f"pair-{seed}.json", [*of, "pair", seed], lambda s=seed: null_pair(setting, s))
         for seed in tqdm(range(seeds.start + 1000, seeds.start + 1000 + args.pairs), desc="pairs")
     ]
     for row in rows:

@@ -26,10 +26,11 @@ from tqdm import tqdm
 
 from experiments.realism import simulated_table
 from experiments.tables import kept
-from retail_gym.config import atomic_write, check_choice, check_int
+from retail_gym.config import atomic_write, check_choice, check_int, stable_hash
 from retail_gym.data import Transactions, load_complete_journey, read_transactions
 from retail_gym.evaluation.privacy import ALPHA, privacy
 from retail_gym.evaluation.privacy.ownership import proportion_interval
+from retail_gym.world.presets import PRESETS
 
 #: Share of the synthetic rows, or customers, that are members' in a leaky table.
 LEAKED: Final = 0.01
@@ -68,6 +69,7 @@ class Population:
         holdout: others.
         synthetic: others again, who stand in for the synthetic table.
         table: of all of them, from the split's seed.
+        of: what the tables are; results are kept by it.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Population:
     holdout: int
     synthetic: int
     table: Callable[[int], Transactions]
+    of: str
 
     @property
     def sizes(self) -> tuple[int, int, int]:
@@ -98,9 +101,16 @@ POPULATIONS: Final = {
     one.name: one
     for one in (
         Population(
-            "small", 250, 150, 200, lambda seed: simulated_table("small", seed, 600, weeks=53)
+            "small",
+            250,
+            150,
+            200,
+            lambda seed: simulated_table("small", seed, 600, weeks=53),
+            f"600 x 53 of {stable_hash(PRESETS['small']())}",
         ),
-        Population("complete_journey", 1_210, 518, 741, lambda seed: _households()),
+        Population(
+            "complete_journey", 1_210, 518, 741, lambda seed: _households(), "real households"
+        ),
     )
 }
 
@@ -180,6 +190,7 @@ def main() -> None:
         found = [
             kept(
                 folder / f"{leak.replace(' %', '').replace(' ', '_')}-{seed}.json",
+                [population.of, population.sizes, leak, seed],
                 lambda leak=leak, seed=seed: p_values(population, leak, seed),
             )
             for seed in tqdm(seeds, desc=leak)

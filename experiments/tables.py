@@ -10,18 +10,29 @@ from typing import Any
 
 import polars as pl
 
-from retail_gym.config import atomic_write
+from retail_gym import __version__
+from retail_gym.config import atomic_write, stable_hash
 
 __all__ = ["kept", "read", "write"]
 
 
-def kept(file: Path, compute: Callable[[], Any]) -> Any:
-    """A result from its JSON file, computed if it is not there."""
-    if not file.exists():
-        text = json.dumps(compute())
-        with atomic_write(file) as stream:
-            stream.write(text.encode())
-    return json.loads(file.read_text(encoding="utf-8"))
+def kept(file: Path, of: Any, compute: Callable[[], Any]) -> Any:
+    """A result from its JSON file, computed if it is not there, or there of something else.
+
+    Args:
+        file: where it is kept.
+        of: plain values that it is a function of, configurations among them by their hash.
+        compute: gives the result, of plain values.
+    """
+    key = stable_hash([__version__, of])
+    if file.exists():
+        found = json.loads(file.read_text(encoding="utf-8"))
+        if isinstance(found, dict) and found.get("key") == key:
+            return found["result"]
+    text = json.dumps({"key": key, "result": compute()})
+    with atomic_write(file) as stream:
+        stream.write(text.encode())
+    return json.loads(text)["result"]
 
 
 def write(frame: pl.DataFrame, path: Path) -> None:

@@ -125,10 +125,22 @@ def test_false_alarms_keep_to_their_rate(shoppers_table) -> None:
     assert alarms <= 9
 
 
+def test_of_many_customers_choices_come_in_blocks() -> None:
+    after = np.arange(3000) >= 1800
+    blocks = list(_labelings(after, 199, np.random.default_rng(0)))
+    assert max(map(len, blocks)) < 199
+    others = np.concatenate(blocks)
+    assert others.shape == (199, 3000)
+    assert (others.sum(axis=1) == 1200).all()
+    assert len(np.unique(others, axis=0)) == 199
+    share = others.mean(axis=0)  # each customer as often as any: sd 0.035, 5 sd
+    assert np.abs(share - 0.4).max() < 5 * 0.035
+
+
 def test_of_few_weeks_every_other_choice_is_tried_once(shoppers_table) -> None:
     after = np.arange(9) >= 5
     for seed in range(5):
-        others = _labelings(after, 1999, np.random.default_rng(seed))
+        others = np.concatenate(list(_labelings(after, 1999, np.random.default_rng(seed))))
         # All 126 ways to choose 4 weeks of 9 but the observed one; 1,999 draws miss one of them
         # with probability 2e-5.
         assert len(others) == len(np.unique(others, axis=0)) == 125

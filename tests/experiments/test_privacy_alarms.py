@@ -41,6 +41,11 @@ def test_leaks_are_of_the_stated_size() -> None:
     columns = ["week", "product", "quantity", "unit_price"]
     assert mine.select(columns).equals(theirs.select(columns))
     assert leaked.n_customers == 25
+    some = study.LEAKS["1 % of the rows"](synthetic, members, 1)
+    bought = ["customer", "week", "product"]
+    copied = some.frame.join(synthetic.frame, on=bought, how="anti")
+    assert copied.height == round(0.01 * synthetic.frame.height) == 3
+    assert copied.join(members.frame, on=bought[1:], how="anti").is_empty()
     all_rows = study.with_rows(synthetic, members, 1.0, 0).frame.select("week", "product").unique()
     known = members.frame.select("week", "product").unique()
     assert all_rows.join(known, on=["week", "product"], how="anti").is_empty()

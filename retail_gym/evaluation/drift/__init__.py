@@ -13,6 +13,8 @@ The p-values of the figures are taken together by Benjamini and Hochberg's step-
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,6 +36,8 @@ __all__ = ["FIGURES", "Change", "Drift", "Watch", "benjamini_hochberg", "drift",
 UNITS: Final = ("auto", "customers", "weeks")
 #: Permutations at a time, to bound memory.
 _BLOCK: Final = 64
+#: Choices for each pair of permutations above which none is looked for that was drawn twice.
+_MANY: Final = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -152,16 +156,22 @@ def _inflation(weekly: Floats, after_n: NDArray[np.bool_]) -> Floats:
 
 def _labelings(
     after_n: NDArray[np.bool_], permutations: int, generator: np.random.Generator
-) -> NDArray[np.bool_]:
-    """Other choices of as many units after, shape (B, N), at most ``permutations``.
+) -> Iterator[NDArray[np.bool_]]:
+    """Other choices of as many units after, in blocks (B, N), at most ``permutations`` in all.
 
     Each once and never the one that was observed: of few weeks that one is drawn soon, and a
     change that no other choice equals would count as common. The p-value stays exact, for the
-    choices drawn are a random subset of those there are.
+    choices drawn are a random subset of those there are. Of many units none is drawn twice.
     """
-    drawn = generator.permuted(np.tile(after_n, (permutations, 1)), axis=1)
-    drawn = np.unique(drawn, axis=0)
-    return np.asarray(drawn[(drawn != after_n).any(axis=1)])
+    if math.comb(after_n.size, int(after_n.sum())) < _MANY * permutations**2:
+        drawn = generator.permuted(np.tile(after_n, (permutations, 1)), axis=1)
+        drawn = np.unique(drawn, axis=0)
+        drawn = drawn[(drawn != after_n).any(axis=1)]
+        yield from (drawn[low : low + _BLOCK] for low in range(0, len(drawn), _BLOCK))
+        return
+    for low in range(0, permutations, _BLOCK):
+        block = np.tile(after_n, (min(_BLOCK, permutations - low), 1))
+        yield generator.permuted(block, axis=1)
 
 
 def _compare(
@@ -198,15 +208,16 @@ def _compare(
         scale = _inflation(np.where(np.isfinite(weekly), weekly, usual), after_n)
     found = np.concatenate([np.abs(after - before)[0] / scale, [m[0] for m in mixed]])
     as_large, mean_mix = np.zeros(found.size), np.zeros(len(mixed))
-    others = _labelings(after_n, permutations, generator)
-    for low in range(0, len(others), _BLOCK):
-        b, a, m = figures(others[low : low + _BLOCK].astype(np.float64))
+    others = 0
+    for block in _labelings(after_n, permutations, generator):
+        others += len(block)
+        b, a, m = figures(block.astype(np.float64))
         drawn = np.concatenate([np.abs(a - b), np.stack(m, axis=1)], axis=1)
         as_large += (drawn >= found * (1.0 - 1e-9)).sum(axis=0)
         mean_mix += np.stack(m, axis=1).sum(axis=0)
-    p = np.where(np.isnan(found), np.nan, (1.0 + as_large) / (1.0 + len(others)))
+    p = np.where(np.isnan(found), np.nan, (1.0 + as_large) / (1.0 + others))
     alarms = benjamini_hochberg(p, rate)
-    firsts = np.concatenate([before[0], mean_mix / len(others)])
+    firsts = np.concatenate([before[0], mean_mix / others])
     seconds = np.concatenate([after[0], [m[0] for m in mixed]])
     return tuple(
         Change(key, float(x), float(y), float(q), bool(alarm))
