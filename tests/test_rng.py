@@ -111,7 +111,8 @@ def test_stage_numbers_are_frozen():
         "VISIT": 1, "CATEGORY": 2, "PRODUCT": 3, "QUANTITY": 4, "NOISE": 5, "MARKETING": 6,
         "DISCOUNT_STATE": 7, "DISCOUNT_DEPTH": 8, "RANK_A01": 9, "RANK_A11": 10,
         "DRIFT": 32, "WEEK": 33, "TRIP": 34, "SOMETHING": 35, "FURTHER": 36, "FURTHER_PRODUCT": 37,
-        "FURTHER_QUANTITY": 38, "HABIT": 39, "FUEL": 40,
+        "FURTHER_QUANTITY": 38, "HABIT": 39, "FUEL": 40, "DISPERSION": 41,
+        "PAIR": 42,
     }  # fmt: skip
 
 
@@ -215,15 +216,15 @@ def test_every_part_of_the_address_matters():
 
 
 def test_no_two_addresses_share_a_key():
-    # 8 seeds x 11 stages x 16 weeks x 256 customers: 360,448 keys of 63 bits; by chance two of
-    # them would meet with probability 655360^2 / 2^64 = 2e-8
+    # 8 seeds x 22 stages x 16 weeks x 256 customers: 720,896 keys of 63 bits; by chance two of
+    # them would meet with probability 720896^2 / 2^64 = 3e-8
     stages = [*Stage, rng.symbol_stage("beta_x")]
     keys = [
         rng.stream_key(seed, week, stage, np.arange(256))
         for seed in range(8) for stage in stages for week in range(16)
     ]  # fmt: skip
     joined = np.concatenate([(k.k2.astype(np.uint64) << np.uint64(32)) | k.k1 for k in keys])
-    assert joined.size == 8 * 20 * 16 * 256
+    assert joined.size == 8 * 22 * 16 * 256
     assert (np.diff(np.sort(joined)) > 0).all()
     assert (joined >> np.uint64(32) & np.uint64(1) == 1).all()  # the second half is odd
 

@@ -15,7 +15,7 @@ from scipy import special, stats
 from retail_gym import rng
 from retail_gym.rng import Key, Stage
 
-ALPHA, MAX_P_VALUES = 1e-3, 1000
+ALPHA, MAX_P_VALUES = 1e-3, 1200
 THRESHOLD = ALPHA / MAX_P_VALUES
 N = 2**20
 SEED = 20240901
