@@ -89,9 +89,10 @@ def _visits(config: StoreConfig, target: Target, seeds: int) -> Measure:
 def _baskets(config: StoreConfig, target: Target, seeds: int) -> Measure:
     """Visits and categories; what prices and shelves add stays that of the store given.
 
-    Twice the seeds: lifts differ from one population to the next.
+    Four times the seeds: lifts, and how unlike customers are, differ from one population to the
+    next.
     """
-    seeds = 2 * seeds
+    seeds = 4 * seeds
     values = [category_values(config, seed, seed, target.weeks) for seed in _seeds(seeds)]
 
     def measure(store: StoreConfig) -> Summary:
@@ -125,8 +126,9 @@ def _prices(config: StoreConfig, target: Target, seeds: int) -> Measure:
     runs = []
     for seed in _seeds(seeds):
         lines = simulate_store(config, seed, target.size, target.weeks).frame
-        paid = lines["unit_price"].to_numpy() / lines["base_price"].to_numpy()
         product = lines["product"].to_numpy()
+        base = draw_store_catalog(config, seed).base_price
+        paid = lines["unit_price"].to_numpy() / base[product]  # dispersion included
         n = np.bincount(product)
         ratio = np.bincount(product, weights=paid) / np.maximum(n, 1)
         bought = np.flatnonzero(n)

@@ -10,7 +10,7 @@ import numpy as np
 from retail_gym.calibration.baskets import category_values
 from retail_gym.calibration.blocks import FIRST_SEED, simulate_store
 from retail_gym.calibration.moments import category_moments
-from retail_gym.calibration.popularity import Concentration, concentration, moved_lead
+from retail_gym.calibration.popularity import RAREST, Concentration, concentration, moved_lead
 from retail_gym.calibration.start import listed
 from retail_gym.calibration.target import Target
 from retail_gym.calibration.tastes import Tastes, fit_tastes
@@ -124,8 +124,7 @@ def polish(
         assert layers.catalog is not None
         gap, step = _appeal_gap(target, tables, labels)
         found = [concentration(table, labels) for table in tables]
-        with np.errstate(invalid="ignore"):
-            logs = np.log(np.maximum([f.same_j for f in found], 1e-9))
+        logs = np.log(np.maximum([f.same_j for f in found], RAREST))
         together = Concentration(
             np.exp(logs.mean(axis=0)), np.mean([f.rows_j for f in found], axis=0)
         )

@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 
 from retail_gym.calibration.promotions import CUSTOMERS, LEAST_PRODUCTS, WEEKS_SOLD
+from retail_gym.calibration.promotions import NEGLIGIBLE as NO_DISCOUNTS
 from retail_gym.data.table import Transactions
 from retail_gym.world.layers import DispersionLayer
 from retail_gym.world.priors import LogNormal
@@ -27,8 +28,15 @@ DEEPEST: Final = 0.95
 
 
 def fit_dispersion(table: Transactions) -> DispersionLayer | None:
-    """Estimate the layer; None for a table without it, or with too few products that show it."""
+    """Estimate the layer; None for a table without it, or that does not show it.
+
+    A table without discounts may have those of which it does not say so: then what moves prices
+    is not known.
+    """
     import polars as pl
+
+    if table.facts["discounted_share"] < NO_DISCOUNTS:
+        return None
 
     full = (pl.col("unit_price") / (1.0 - pl.col("discount")).clip(1.0 - DEEPEST)).log()
     spreads = (

@@ -12,12 +12,11 @@ from typing import Final
 
 import numpy as np
 
-from retail_gym.calibration.objective import distance, gaps
 from retail_gym.calibration.settings import get, present, put
 from retail_gym.calibration.target import Summary
 from retail_gym.world.store_config import StoreConfig
 
-__all__ = ["LEVELS", "USUAL_PRICES", "match_levels"]
+__all__ = ["LEVELS", "match_levels"]
 
 #: (real, simulated, value) -> new value.
 Move = Callable[[Summary, Summary, float], float]
@@ -27,8 +26,11 @@ CAREFUL: Final = 2.0
 LEAST: Final = 0.1
 
 
-def _factor(ratio: float) -> float:
-    return float(np.clip(ratio, 1.0 / CAREFUL, CAREFUL)) if np.isfinite(ratio) else 1.0
+def _factor(wanted: float, found: float) -> float:
+    """Their ratio; 1 where there is none, or one of another sign."""
+    if not (np.isfinite(wanted) and np.isfinite(found) and wanted * found > 0.0):
+        return 1.0
+    return float(np.clip(wanted / found, 1.0 / CAREFUL, CAREFUL))
 
 
 def _shift(gap: float) -> float:
@@ -38,7 +40,7 @@ def _shift(gap: float) -> float:
 
 def _times(key: str) -> Move:
     """The figure is proportional to the number."""
-    return lambda real, now, value: value * _factor(real.figures[key] / now.figures[key])
+    return lambda real, now, value: value * _factor(real.figures[key], now.figures[key])
 
 
 def _plus(key: str, slope: float = 1.0) -> Move:
@@ -96,15 +98,15 @@ def _log_spread(key: str) -> Move:
         found = side.distributions[key]
         return float(np.log(found.quantile(0.9) / found.quantile(0.1)))
 
-    return lambda real, now, value: value * _factor(width(real) / width(now))
+    return lambda real, now, value: value * _factor(width(real), width(now))
 
 
 def _odds(key: str) -> Move:
     """A share whose odds are proportional to those of the number."""
 
     def move(real: Summary, now: Summary, value: float) -> float:
-        wanted, found = (s.figures[key] / (1.0 - s.figures[key]) for s in (real, now))
-        odds = value / (1.0 - value) * _factor(wanted / found)
+        wanted, found = (s.figures[key] / max(1.0 - s.figures[key], 1e-9) for s in (real, now))
+        odds = value / (1.0 - value) * _factor(wanted, found)
         return odds / (1.0 + odds)
 
     return move
@@ -116,8 +118,10 @@ def _attenuation(real: Summary, now: Summary, value: float) -> float:
     Products whose price varies most have the most weight in it, so it is drawn nearer to 0 than
     the median product's, by which price sensitivity is matched.
     """
-    wanted, found = (s.figures["price_coefficient"] / s.figures["price_q50"] for s in (real, now))
-    return value + (_shift(float(np.log(found / wanted))) if min(wanted, found) > 0 else 0.0)
+    wanted, found = (
+        s.figures["price_coefficient"] / (s.figures["price_q50"] or np.nan) for s in (real, now)
+    )
+    return value + float(np.log(_factor(found, wanted)))
 
 
 @dataclass(frozen=True)
@@ -128,11 +132,23 @@ class Level:
     low: float
     high: float
     move: Move
+    promoted: bool = False  # without discounts nothing is learnt about it
 
 
-LEVELS: Final[dict[str, tuple[Level, ...]]] = {
+_CATEGORIES: Final = Level("category_shift", -3.0, 3.0, _log_mean("ncat", 0.0))
+_STORE: Final = (
+    Level("layers.habit.repeat", 0.0, 0.95, _plus("repeat", 2.0)),
+    Level("layers.availability.seasonal", 0.0, 0.95, _rare("catsize", 2.0)),
+    Level("layers.assortment.log_rate", -8.0, 2.0, _log_above_one("ppc")),
+    Level("layers.quantity.log_rate", -8.0, 3.0, _log_mean("qty", 1.0)),
+    Level("promotion.a01.mean", 0.01, 0.9, _odds("discounted_share")),
+    Level("promotion.depth.mean", 0.01, 0.8, _times("discount_depth")),
+    Level("c", -40.0, -0.1, _times("price_q50"), promoted=True),
+    Level("layers.dispersion.sd.mu", -7.0, -1.0, _attenuation, promoted=True),
+)
+LEVELS: Final = {
     "baskets": (
-        Level("category_shift", -3.0, 3.0, _log_mean("ncat", 0.0)),
+        _CATEGORIES,
         Level("layers.basket.size_sd", 0.01, 1.5, _times("sd_b")),
         Level("layers.basket.trip_sd", 0.01, 1.5, _times("sd_w")),
         Level("layers.basket.visit_correlation", -0.9, 0.99, _plus("corr_rate_basket")),
@@ -142,27 +158,8 @@ LEVELS: Final[dict[str, tuple[Level, ...]]] = {
         Level("layers.catalog.log_price", -5.0, 10.0, _log_quantile("price")),
         Level("layers.catalog.price_product_sd", 0.02, 2.0, _log_spread("price")),
     ),
-    "store": (
-        Level("layers.habit.repeat", 0.0, 0.95, _plus("repeat", 2.0)),
-        Level("layers.availability.seasonal", 0.0, 0.95, _rare("catsize", 2.0)),
-        Level("layers.assortment.log_rate", -8.0, 2.0, _log_above_one("ppc")),
-        Level("layers.quantity.log_rate", -8.0, 3.0, _log_mean("qty", 1.0)),
-        Level("promotion.a01.mean", 0.01, 0.9, _odds("discounted_share")),
-        Level("promotion.depth.mean", 0.01, 0.8, _times("discount_depth")),
-        Level("c", -40.0, -0.1, _times("price_q50")),
-        Level("layers.dispersion.sd.mu", -7.0, -1.0, _attenuation),
-    ),
-}
-
-
-#: Means of everything once more, at the end.
-LEVELS["all"] = (LEVELS["baskets"][0], *LEVELS["store"])
-
-#: Where the search of base prices begins: products that sell well are cheaper, and more alike.
-USUAL_PRICES: Final = {
-    "layers.catalog.price_popularity_correlation": -0.5,
-    "layers.catalog.price_product_skew": -0.15,
-    "layers.catalog.price_narrowing": 0.3,
+    "store": _STORE,
+    "all": (_CATEGORIES, *_STORE),
 }
 
 
@@ -171,7 +168,6 @@ def match_levels(
     config: StoreConfig,
     real: Summary,
     measure: Callable[[StoreConfig], Summary],
-    keys: tuple[str, ...],
     rounds: int,
     tick: Callable[[float], None],
 ) -> tuple[StoreConfig, tuple[float, ...]]:
@@ -182,23 +178,19 @@ def match_levels(
         config: the store.
         real: figures wanted.
         measure: figures of a store.
-        keys: of the objective by which the best round is chosen; none: the round is chosen whose
-            numbers would move least, as shares of what they are.
         rounds: how many.
         tick: called after every round with the best loss so far.
 
     Returns:
-        The store of the best round, and the loss of each.
+        The store of the round whose numbers would move least, and the root mean square of these
+        moves, as shares of the numbers, of each round.
     """
     best, chosen, losses = np.inf, config, []
     for number in range(rounds):
         now = measure(config)
         values = _values(levels, config, real, now)
-        if keys:
-            loss = distance(gaps(real, now, keys))
-        else:
-            moves = [(new - old) / max(abs(old), LEAST) for old, new in values.values()]
-            loss = float(np.sqrt(np.mean(np.square(moves))))
+        moves = [(new - old) / max(abs(old), LEAST) for old, new in values.values()]
+        loss = float(np.sqrt(np.mean(np.square(moves))))
         losses.append(loss if np.isfinite(loss) else 1e6)
         if losses[-1] < best:
             best, chosen = losses[-1], config
@@ -216,6 +208,8 @@ def _values(
     found: dict[str, tuple[float, float]] = {}
     for level in levels:
         if not present(config, level.path):
+            continue
+        if level.promoted and config.promotion.depth is None:
             continue
         value = get(config, level.path)
         wanted = float(np.clip(level.move(real, now, value), level.low, level.high))

@@ -13,8 +13,8 @@ from retail_gym.evaluation.realism.distributions import wasserstein
 
 __all__ = ["SCALES", "distance", "gaps"]
 
-#: What a gap is measured in: about what separates real customers from other real ones, or what
-#: a goal allows. Distributions: 1 - KS-complement; figures: absolute difference.
+#: What a gap is measured in: about what separates real customers from other real ones, or half of
+#: what a goal allows. Distributions: 1 - KS-complement; figures: absolute difference.
 SCALES: Final[dict[str, float]] = {
     "visit_cust": 0.03,
     "tslp": 0.015,
@@ -29,8 +29,8 @@ SCALES: Final[dict[str, float]] = {
     "price_often": 0.02,
     "price_popularity": 0.015,
     "catsize": 0.03,
-    "lift": 0.05,
-    "lift_w1": 0.04,
+    "lift": 0.035,
+    "lift_w1": 0.03,
     "penetration": 0.04,
     "icc": 0.015,
     "sd_b": 0.02,
@@ -60,17 +60,26 @@ def gaps(real: Summary, simulated: Summary, keys: Sequence[str]) -> dict[str, fl
     """
     found: dict[str, float] = {}
     for key in keys:
-        if key == "lift_w1":
-            pair = real.distributions["lift"], simulated.distributions["lift"]
-            found[key] = wasserstein(*pair)
-        elif key == "ncat_sd":  # large baskets, which a KS-complement hardly sees, make lifts
-            found[key] = abs(real.distributions["ncat"].sd - simulated.distributions["ncat"].sd)
-        elif key in real.distributions:
-            found[key] = 1.0 - ks_complement(real.distributions[key], simulated.distributions[key])
-        elif np.isfinite(real.figures[key]):
-            gap = abs(real.figures[key] - simulated.figures[key])
+        known, gap = _gap(real, simulated, key)
+        if known:
             found[key] = gap if np.isfinite(gap) else MISSING * SCALES[key]
     return found
+
+
+def _gap(real: Summary, simulated: Summary, key: str) -> tuple[bool, float]:
+    """Whether the real side has the figure, and the gap; not finite where the other lacks it."""
+    name = {"lift_w1": "lift", "ncat_sd": "ncat"}.get(key, key)
+    if name not in real.distributions:
+        wanted = real.figures[key]
+        return bool(np.isfinite(wanted)), abs(wanted - simulated.figures[key])
+    one, other = real.distributions[name], simulated.distributions[name]
+    if key == "lift_w1":
+        gap = wasserstein(one, other)
+    elif key == "ncat_sd":  # large baskets, which a KS-complement hardly sees, make lifts
+        gap = abs(one.sd - other.sd)
+    else:
+        gap = 1.0 - ks_complement(one, other)
+    return one.size > 0, gap
 
 
 def distance(gap: Mapping[str, float]) -> float:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
 from retail_gym.calibration.blocks import BLOCKS, run_block
 from retail_gym.calibration.categories import estimate_tastes, polish, settled
-from retail_gym.calibration.levels import LEVELS, USUAL_PRICES, match_levels
-from retail_gym.calibration.settings import put
+from retail_gym.calibration.levels import LEVELS, match_levels
 from retail_gym.calibration.start import first_guess
 from retail_gym.calibration.target import Target
 from retail_gym.config import atomic_write, check_choice, check_int, stable_hash, to_plain
@@ -151,23 +150,15 @@ def _jobs(target: Target, plan: Effort, seed: int) -> list[_Job]:
 
         return _Job(stage, block.title, trials, work)
 
-    def levels(
-        name: str,
-        stage: str,
-        measured_by: str,
-        begin: Mapping[str, float] | None = None,
-        shapes: bool = True,
-    ) -> _Job:
+    def levels(name: str, stage: str, measured_by: str) -> _Job:
         block = BLOCKS[measured_by]
-        keys = block.keys if shapes else ()
 
         def work(
             config: StoreConfig, log: Path, tick: Callable[[float], None]
         ) -> tuple[StoreConfig, tuple[float, ...]]:
-            config = put(config, begin or {})
             measure = block.measure(config, target, 2 * plan.seeds)
             config, losses = match_levels(
-                LEVELS[name], config, target.summary, measure, keys, plan.rounds, tick
+                LEVELS[name], config, target.summary, measure, plan.rounds, tick
             )
             return settled(config), losses
 
@@ -198,6 +189,8 @@ def _jobs(target: Target, plan: Effort, seed: int) -> list[_Job]:
         categories("categories"),
         search("items", "items", plan.items, 0.04),
         search("products", "products", plan.products, 0.03),
+        levels("prices", "price-levels", "prices"),
+        search("prices", "prices", plan.prices, 0.02),
         # Once more: prices, shelves and products have moved the values of categories.
         tastes("tastes-again", plan.tastes // 2),
         levels("baskets", "basket-levels-again", "baskets"),
@@ -208,10 +201,11 @@ def _jobs(target: Target, plan: Effort, seed: int) -> list[_Job]:
         search("items", "items-again", plan.items // 2, 0.02),
         search("products", "products-again", plan.products // 2, 0.02),
         categories("polish"),
-        levels("store", "store-levels-last", "response"),
-        levels("prices", "price-levels", "prices", USUAL_PRICES),
-        search("prices", "prices", plan.prices, 0.02),
-        levels("all", "means", "response", shapes=False),
+        # Means last: shapes hardly move them, and they move each other.
+        levels("all", "means", "response"),
+        search("items", "items-last", plan.items, 0.04),
+        levels("all", "means-again", "response"),
+        search("prices", "prices-last", plan.prices // 2, 0.02),
     ]
 
 

@@ -21,13 +21,15 @@ from retail_gym.data.table import Transactions
 
 Floats = NDArray[np.float64]
 
-__all__ = ["LARGEST", "LEAST", "Concentration", "concentration", "moved_lead"]
+__all__ = ["LARGEST", "LEAST", "RAREST", "Concentration", "concentration", "moved_lead"]
 
-#: Range of the leads. Below, the order of the products that sell best would turn round.
+#: Range of the leads. At the lower end the best-selling products come to sell alike.
 LEAST: Final = -0.15
 LARGEST: Final = 0.6
 #: Purchases by which a category's own figure counts half.
 HALF: Final = 200.0
+#: The least figure that counts: of some categories no two customers bought the same product.
+RAREST: Final = 1e-9
 #: By how much a lead moves the log of the figure, roughly; larger is more careful.
 SLOPE: Final = 8.0
 
@@ -70,8 +72,7 @@ def concentration(table: Transactions, labels: list[object]) -> Concentration:
 
 def moved_lead(lead_j: Floats, real: Concentration, found: Concentration) -> Floats:
     """The leads, moved by the gap of the logs; those of categories that are seldom bought less."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        gap = np.log(real.same_j) - np.log(found.same_j)
+    gap = np.log(np.maximum(real.same_j, RAREST)) - np.log(np.maximum(found.same_j, RAREST))
     seen = np.minimum(real.rows_j, found.rows_j)
     gap = np.clip(np.where(np.isfinite(gap), gap, 0.0), -1.0, 1.0) * seen / (seen + HALF)
     return np.asarray(np.clip(lead_j + gap / SLOPE, LEAST, LARGEST))

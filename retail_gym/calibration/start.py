@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+from scipy import optimize, special
 
 from retail_gym.calibration.dispersion import fit_dispersion
 from retail_gym.calibration.promotions import fit_promotions
@@ -35,6 +35,11 @@ __all__ = ["FACTORS", "first_guess", "listed"]
 FACTORS: Final = 8
 #: Purchases by which a category's own figure is pulled to that of all.
 PULL: Final = 20.0
+#: Share of the products whose prices are within the store's reach: beyond are oddities, and laws of
+#: prices without end make products that cost thousands.
+WITHIN: Final = 0.998
+#: Largest weight of prices in quantities.
+STEEPEST: Final = 3.0
 
 
 def listed(values: Sequence[float] | Floats) -> Listed:
@@ -69,6 +74,29 @@ def _by_category(total_j: Floats, n_j: Floats) -> Floats:
     return np.asarray((total_j + PULL * everywhere) / (n_j + PULL))
 
 
+def _price_weight(above_l: Floats, more_l: Floats, category_l: NDArray[np.int64]) -> float:
+    r"""By how much fewer units of dear products are bought at a time.
+
+    .. math:: E[q - 1 \mid i] = \mu_j e^{-w x_i}
+
+    with x the log base price above the category's: Poisson pseudo-maximum likelihood, the
+    categories' effects concentrated out.
+    """
+    total_j = np.bincount(category_l, weights=more_l)
+    seen = float(more_l @ above_l)
+
+    def score(weight: float) -> float:
+        rate_l = np.exp(-weight * above_l)
+        rate_j = np.maximum(np.bincount(category_l, weights=rate_l), 1e-300)
+        mean_j = np.bincount(category_l, weights=rate_l * above_l) / rate_j
+        return float(total_j @ mean_j) - seen
+
+    if score(-STEEPEST) * score(STEEPEST) >= 0.0:  # no quantities, or no prices, that differ
+        return 0.0
+    found: float = optimize.brentq(score, -STEEPEST, STEEPEST)
+    return float(f"{found:.4g}")
+
+
 def first_guess(
     target: Target, name: str = "calibrated_store", factors: int = FACTORS
 ) -> StoreConfig:
@@ -78,19 +106,22 @@ def first_guess(
     code = np.array([place[label] for label in lines.category_labels])
     moments = target.moments
 
+    def summed(place: NDArray[np.int64], weights: Floats | None = None) -> Floats:
+        return np.bincount(place, weights=weights, minlength=n_j).astype(float)
+
     total_i = np.bincount(lines.product, weights=np.log(_base_price(target)))
     base_i = total_i / np.bincount(lines.product)
     category_i = code[lines.product_category]
-    count_j = np.bincount(category_i, minlength=n_j).astype(float)
-    total_j = np.bincount(category_i, weights=base_i, minlength=n_j)
-    level_j = (total_j + 3.0 * base_i.mean()) / (count_j + 3.0)
-    gap_i = (base_i - level_j[category_i]) ** 2
-    squares_j = np.bincount(category_i, weights=gap_i, minlength=n_j)
-    spread_j = np.sqrt((squares_j + PULL * gap_i.mean()) / (count_j + PULL))
+    count_j = summed(category_i)
+    level_j = (summed(category_i, base_i) + 3.0 * base_i.mean()) / (count_j + 3.0)
+    above_i = np.asarray(base_i - level_j[category_i])
+    squares_j = summed(category_i, above_i**2)
+    spread_j = np.sqrt((squares_j + PULL * (above_i**2).mean()) / (count_j + PULL))
 
-    category_l = code[lines.category]
-    rows_j = np.bincount(category_l, minlength=n_j).astype(float)
-    units_j = np.bincount(category_l, weights=lines.quantity, minlength=n_j)
+    category_l, above_l = code[lines.category], above_i[lines.product]
+    rows_j, more_l = summed(category_l), lines.quantity.astype(float) - 1.0
+    weight = _price_weight(above_l, more_l, category_l)
+    usual_j = summed(category_l, np.exp(-weight * above_l))
     zero = [0.0] * n_j
     share = np.clip(moments.trips_j, 0.3, None) / moments.n_trips
     return StoreConfig(
@@ -104,7 +135,11 @@ def first_guess(
                 popularity_lead=listed(zero),
                 log_price=listed(level_j),
                 price_product_sd=listed(np.clip(spread_j, 0.02, 2.0)),
-                price_popularity_correlation=-0.3,
+                # Products that sell well are cheaper, and more alike.
+                price_popularity_correlation=-0.5,
+                price_product_skew=-0.15,
+                price_narrowing=0.3,
+                price_reach=max(float(f"{np.quantile(np.abs(above_i), WITHIN):.3g}"), 0.1),
             ),
             visit=_visits(target),
             basket=BasketLayer(
@@ -128,8 +163,9 @@ def first_guess(
             quantity=QuantityLayer(
                 size=0.8,
                 customer_sd=0.7,
+                price_weight=weight,
                 pairs=0.3,
-                log_rate=listed(np.log(_by_category(units_j - rows_j, rows_j))),
+                log_rate=listed(np.log(_by_category(summed(category_l, more_l), usual_j))),
             ),
             habit=HabitLayer(repeat=0.55),
             availability=AvailabilityLayer(
@@ -149,10 +185,11 @@ def first_guess(
         marketing="discount",
         marketing_scale=float(sum(target.sizes)),
         # Products differ widely: many whose sales hardly answer their price, some that do a lot.
-        # The mean of c beta_u beta_i is -2.7.
-        c=-9.0,
-        beta_u=TruncatedNormal(-1.0, 0.3, -math.inf, 0.0),
-        beta_i=ScaledBeta(0.7, 0.3, -1.0, 0.0),
+        # The mean of c beta_u beta_i is -2.8. Customers less so: it multiplies log prices, and where
+        # some customers hardly mind prices, they buy the dearest products by the dozen.
+        c=-7.5,
+        beta_u=TruncatedNormal(-1.0, 0.15, -math.inf, 0.0),
+        beta_i=ScaledBeta(1.0, 0.6, -1.0, 0.0),
         gamma_cate_1=0.2,
         gamma_prod_1=0.15,
         promotion=fit_promotions(target.table),

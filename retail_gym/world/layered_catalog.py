@@ -112,7 +112,9 @@ def draw_store_catalog(config: StoreConfig, seed: int) -> Catalog:
     log_price = np.repeat(layer.price_category_sd * of_category, sizes)
     of_product = of_product + layer.price_product_skew * (of_product**2 - 1.0)
     spread = _of_products(layer.prior("price_product_sd"), "price_product_sd", sizes)
-    log_price += np.maximum(spread, 0.0) * np.exp(-layer.price_narrowing * score) * of_product
+    spread = np.maximum(spread, 0.0) * np.exp(-layer.price_narrowing * score)
+    above = np.clip(spread * of_product, -layer.price_reach, layer.price_reach)
+    log_price += above
     level = layer.prior("log_price")
     if isinstance(level, Listed):
         log_price += np.repeat(level.of_items("log_price", sizes.size), sizes)
@@ -140,6 +142,7 @@ def draw_store_catalog(config: StoreConfig, seed: int) -> Catalog:
             quantity.prior("log_rate"), appeal, quantity.appeal_correlation, seed, "quantity_rate"
         )
         gamma_prod_0 = np.repeat(log_rate, sizes) - median("gamma_prod_1") * utility
+        gamma_prod_0 -= quantity.price_weight * above
     return replace(
         plain,
         gamma_cate_0=category_appeal(config, seed) - plain.gamma_cate_1 * value,

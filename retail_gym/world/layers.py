@@ -53,9 +53,10 @@ class CatalogLayer(Layer):
         price_product_sd: spread of log prices within a category; ``Listed``: j (below 0: 0).
         price_appeal_correlation: of the category's part with its appeal.
         price_popularity_correlation: of the product's part with its popularity.
-        price_product_skew: weight of its squared normal score, relative to the score's.
+        price_product_skew: s in n + s (n^2 - 1), n the normal score of the product's part.
         price_narrowing: by how much the log of the spread within a category falls for each standard
             deviation of popularity: products that sell well have usual prices.
+        price_reach: largest distance of a product's log price from its category's.
         popularity_lead: weight of the square of a positive normal score of popularity: how far the
             products that sell best are ahead; ``Listed``: j.
     """
@@ -71,17 +72,14 @@ class CatalogLayer(Layer):
     price_popularity_correlation: float = 0.0
     price_product_skew: float = 0.0
     price_narrowing: float = 0.0
+    price_reach: float = 10.0
     popularity_lead: PriorLike = 0.0
     ranges: ClassVar = {
-        "size_correlation": CORRELATION,
-        "popularity_sd": SD,
-        "popularity_skew": (-1.0, 1.0),
-        "price_category_sd": SD,
-        "price_product_skew": (-1.0, 1.0),
-        "price_narrowing": (-1.0, 1.0),
-        "price_appeal_correlation": CORRELATION,
-        "price_popularity_correlation": CORRELATION,
-    }
+        "size_correlation": CORRELATION, "popularity_sd": SD, "popularity_skew": (-1.0, 1.0),
+        "price_category_sd": SD, "price_product_skew": (-1.0, 1.0),
+        "price_narrowing": (-1.0, 1.0), "price_appeal_correlation": CORRELATION,
+        "price_popularity_correlation": CORRELATION, "price_reach": SD,
+    }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -186,7 +184,9 @@ class QuantityLayer(Layer):
         log_rate: j, log rate of a product that the average customer meets at its base price;
             replaces gamma_prod_0. By default gamma_prod_0 stays.
         appeal_correlation: of the rate with the category's appeal.
-            Both need a CatalogLayer.
+            Like a log_rate it needs a CatalogLayer.
+        price_weight: by how much the log rate of a product falls for each unit of its log base
+            price above its category's: of dear products one buys one.
         pairs: probability that an odd number above 1 becomes the even one below.
     """
 
@@ -194,10 +194,17 @@ class QuantityLayer(Layer):
     customer_sd: float = 0.0
     log_rate: PriorLike | None = None
     appeal_correlation: float = 0.0
+    price_weight: float = 0.0
     pairs: float = 0.0
     ranges: ClassVar = {
         "size": SHAPE, "customer_sd": SD, "appeal_correlation": CORRELATION, "pairs": SHARE,
+        "price_weight": (-5.0, 5.0),
     }  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.price_weight and self.log_rate is None:
+            raise ValueError("QuantityLayer: a price_weight needs a log_rate")
 
 
 @dataclass(frozen=True)
@@ -230,19 +237,14 @@ class AvailabilityLayer(Layer):
     longest: int = 39
     cycle: int = 52
     ranges: ClassVar = {
-        "seasonal": SHARE,
-        "shortest": (1, 10_000),
-        "longest": (1, 10_000),
-        "cycle": (1, 10_000),
-    }
+        "seasonal": SHARE, "shortest": (1, 10_000), "longest": (1, 10_000), "cycle": (1, 10_000),
+    }  # fmt: skip
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.shortest <= self.longest <= self.cycle:
-            raise ValueError(
-                "AvailabilityLayer needs shortest <= longest <= cycle, got "
-                f"{self.shortest}, {self.longest}, {self.cycle}"
-            )
+            found = f"{self.shortest}, {self.longest}, {self.cycle}"
+            raise ValueError(f"AvailabilityLayer needs shortest <= longest <= cycle, got {found}")
 
 
 @dataclass(frozen=True)

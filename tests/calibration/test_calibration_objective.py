@@ -35,6 +35,11 @@ def test_a_figure_that_is_missing_on_one_side():
     have, lack = side([1, 2], repeat=0.5), side([1, 2], repeat=nan)
     assert gaps(lack, have, ["repeat", "qty"]) == {"qty": 0.0}  # nothing to aim at
     assert gaps(have, lack, ["repeat"])["repeat"] == MISSING * SCALES["repeat"]
+    # Nor does a distribution without points, as that of pairs no two of which were seen together.
+    some, none = (Summary({"lift": Empirical.of(values)}, {}) for values in ([1.0, 2.0], []))
+    assert gaps(none, some, ["lift", "lift_w1"]) == {}
+    assert gaps(some, none, ["lift_w1"])["lift_w1"] == MISSING * SCALES["lift_w1"]
+    assert gaps(some, none, ["lift"])["lift"] == 1.0
 
 
 def test_price_and_popularity():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
@@ -15,10 +16,11 @@ from retail_gym import calibration
 from retail_gym.calibration import pipeline
 from retail_gym.calibration.pipeline import Effort, calibrate
 from retail_gym.calibration.report import judge, write_calibration
-from retail_gym.calibration.start import first_guess
+from retail_gym.calibration.start import _price_weight, first_guess
 from retail_gym.calibration.target import Target
 from retail_gym.cli import app, main
 from retail_gym.config import stable_hash
+from retail_gym.data import read_transactions
 from retail_gym.world.presets import load_config
 
 MINUTE = Effort("quick", 60, 1, 3, 3, 2, 3, 3, 4, 1)
@@ -92,6 +94,31 @@ def test_first_guess_has_the_tables_size_and_prices(target, table):
     rate = guess.layers.visit.intercept
     visits = table.facts["trips"] / (120 * 20)
     assert rate.a / (rate.a + rate.b) == pytest.approx(visits, abs=0.05)
+
+
+def test_weight_of_prices_in_quantities_is_found_again():
+    generator = np.random.default_rng(8)
+    category, above = generator.integers(0, 5, 40_000), generator.normal(0, 0.6, 40_000)
+    rate = np.array([0.1, 0.4, 1.0, 2.0, 0.0])[category] * np.exp(-0.8 * above)
+    more = generator.poisson(rate * generator.gamma(0.8, 1 / 0.8, 40_000)).astype(float)
+    assert _price_weight(above, more, category) == pytest.approx(0.8, abs=0.06)  # 5 sd
+    assert _price_weight(above, 0.0 * more, category) == 0.0
+    assert _price_weight(0.0 * above, more, category) == 0.0
+
+
+def test_first_guess_knows_that_of_dear_products_one_is_bought(table):
+    dear = pl.col("product") % 3 == 2
+    factor = pl.when(dear).then(3.0).otherwise(1.0)
+    frame = table.frame.with_columns(
+        quantity=pl.when(dear).then(1).otherwise("quantity"),
+        **{name: pl.col(name) * factor for name in ("unit_price", "base_price", "revenue")},
+    )
+    changed = read_transactions(
+        frame.with_columns(revenue=pl.col("quantity") * pl.col("unit_price")), weeks=table.n_weeks
+    )
+    usual, guess = (first_guess(Target.of(one, 60)).layers for one in (table, changed))
+    assert guess.quantity.price_weight > usual.quantity.price_weight + 0.3
+    assert usual.catalog.price_reach < guess.catalog.price_reach < 2.5
 
 
 def test_files_of_a_calibration_are_a_store_and_its_record(target, table, tmp_path):

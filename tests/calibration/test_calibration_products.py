@@ -62,6 +62,14 @@ def test_leads_move_towards_the_gap_and_those_of_seldom_bought_categories_less()
     assert moved_lead(np.full(4, LEAST), found, real)[0] == LEAST
 
 
+def test_where_nobody_shares_a_product_the_leads_shrink():
+    real = Concentration(np.array([0.0]), np.array([1e9]))
+    found = Concentration(np.array([0.1]), np.array([1e9]))
+    np.testing.assert_allclose(
+        moved_lead(np.array([0.1]), real, found), 0.1 - 1.0 / SLOPE, rtol=1e-5
+    )
+
+
 def test_a_lead_makes_purchases_alike_and_rounds_find_it(planted):
     """Planted leads of two groups of categories are told apart by their concentration."""
     from retail_gym.calibration.blocks import simulate_store

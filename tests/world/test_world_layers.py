@@ -53,7 +53,7 @@ ALL = Layers(
         0.6, 0.5, 0.7, 0.3, 0.4, 1.5, 2, Laplace(0, 0.6), Normal(0, 0.4), 0.5, 0.3, True
     ),
     assortment=AssortmentLayer(Normal(-0.3, 0.5), 0.6, 0.3, 0.5),
-    quantity=QuantityLayer(0.7, 0.6, Normal(-1.0, 0.3), 0.2, 0.4),
+    quantity=QuantityLayer(0.7, 0.6, Normal(-1.0, 0.3), 0.2, pairs=0.4),
     habit=HabitLayer(0.5, 3),
     availability=AvailabilityLayer(0.7, 2, 6, 9),
     dispersion=DispersionLayer(LogNormal(-2.0, 0.8), 0.5),
@@ -109,6 +109,8 @@ def test_a_file_extends_a_preset_by_a_layer(tmp_path):
         (lambda: AvailabilityLayer(0.5, 5, 4), ["shortest <= longest"]),
         (lambda: AvailabilityLayer(0.5, 4, 60), ["longest <= cycle"]),
         (lambda: QuantityLayer(size=0.0), ["QuantityLayer.size"]),
+        (lambda: QuantityLayer(price_weight=0.5), ["QuantityLayer", "price_weight", "log_rate"]),
+        (lambda: CatalogLayer(0.0, price_reach=-1.0), ["CatalogLayer.price_reach"]),
         (lambda: Layers(visit=HabitLayer(0.5)), ["layer visit", "VisitLayer"]),
         (lambda: Layers(quantity=QuantityLayer(log_rate=0.0)), ["quantity", "CatalogLayer"]),
         (lambda: Layers(assortment=AssortmentLayer(0.0, 1, 0, 0.5)), ["assortment", "CatalogLayer"]),
@@ -246,6 +248,34 @@ def test_quantities_are_centred_at_the_average_customer_and_base_prices(catalogu
     )
     expected = ALL.quantity.log_rate.quantile((np.arange(200) + 0.5) / 200)
     np.testing.assert_allclose(np.sort(by_category), expected, atol=1e-9)
+
+
+def test_of_dear_products_fewer_are_bought_at_a_time():
+    def store(**quantity):
+        layers = Layers(
+            catalog=CatalogLayer(0.0, log_price=Listed((0.5, 2.0)), price_product_sd=0.8),
+            quantity=QuantityLayer(log_rate=Listed((-1.0, 0.5)), **quantity),
+        )
+        return retail_gym.make_world("tiny", 4, layers=layers, category_sizes=(40, 60))
+
+    plain, weighted = store(), store(price_weight=0.7)
+    np.testing.assert_array_equal(plain.base_price, weighted.base_price)
+    above = np.log(plain.base_price) - np.repeat([0.5, 2.0], [40, 60])
+    assert above.std() > 0.5
+    gap = plain.gamma_prod_0 - weighted.gamma_prod_0
+    np.testing.assert_allclose(gap, 0.7 * above, atol=1e-9)
+
+
+def test_no_price_is_out_of_reach():
+    def log_prices(**catalog):
+        layers = Layers(catalog=CatalogLayer(0.0, price_product_sd=Listed((0.8, 0.1)), **catalog))
+        world = retail_gym.make_world("tiny", 4, layers=layers, category_sizes=(400, 400))
+        return np.log(world.base_price).reshape(2, 400)
+
+    free = log_prices(log_price=Listed((1.0, 2.0)))
+    near = log_prices(log_price=Listed((1.0, 2.0)), price_reach=0.9)
+    assert np.abs(free[0] - 1.0).max() > 2.0
+    np.testing.assert_allclose(near, np.clip(free, [[0.1], [1.1]], [[1.9], [2.9]]), atol=1e-9)
 
 
 def test_prices_still_act_through_utilities(catalogue):
