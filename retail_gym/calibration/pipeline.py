@@ -150,13 +150,13 @@ def _jobs(target: Target, plan: Effort, seed: int) -> list[_Job]:
 
         return _Job(stage, block.title, trials, work)
 
-    def levels(name: str, stage: str, measured_by: str) -> _Job:
+    def levels(name: str, stage: str, measured_by: str, seeds: int = 2) -> _Job:
         block = BLOCKS[measured_by]
 
         def work(
             config: StoreConfig, log: Path, tick: Callable[[float], None]
         ) -> tuple[StoreConfig, tuple[float, ...]]:
-            measure = block.measure(config, target, 2 * plan.seeds)
+            measure = block.measure(config, target, seeds * plan.seeds)
             config, losses = match_levels(
                 LEVELS[name], config, target.summary, measure, plan.rounds, tick
             )
@@ -201,10 +201,10 @@ def _jobs(target: Target, plan: Effort, seed: int) -> list[_Job]:
         search("items", "items-again", plan.items // 2, 0.02),
         search("products", "products-again", plan.products // 2, 0.02),
         categories("polish"),
-        # Means last: shapes hardly move them, and they move each other.
-        levels("all", "means", "response"),
+        # Means last, more exactly: shapes hardly move them, and they move each other.
+        levels("all", "means", "response", 4),
         search("items", "items-last", plan.items, 0.04),
-        levels("all", "means-again", "response"),
+        levels("all", "means-again", "response", 4),
         search("prices", "prices-last", plan.prices // 2, 0.02),
     ]
 
