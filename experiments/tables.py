@@ -23,10 +23,18 @@ def kept(file: Path, of: Any, compute: Callable[[], Any]) -> Any:
         file: where it is kept.
         of: plain values that it is a function of, configurations among them by their hash.
         compute: gives the result, of plain values.
+
+    Raises:
+        ValueError: for a damaged file, naming it.
     """
     key = stable_hash([__version__, of])
     if file.exists():
-        found = json.loads(file.read_text(encoding="utf-8"))
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(
+                f"{file} is not a kept result ({error}): remove it to compute it again"
+            ) from None
         if isinstance(found, dict) and found.get("key") == key:
             return found["result"]
     text = json.dumps({"key": key, "result": compute()})

@@ -32,7 +32,7 @@ from retail_gym.world.layers import Layers
 from retail_gym.world.store_config import StoreConfig
 from retail_gym.world.world import build_world
 
-__all__ = ["BLOCKS", "Block", "run_block", "simulate_store"]
+__all__ = ["BLOCKS", "MEASURES", "Block", "run_block", "simulate_store"]
 
 #: Worlds and luck of a search; a store is judged on others.
 FIRST_SEED: Final = 10_001
@@ -119,7 +119,8 @@ def _prices(config: StoreConfig, target: Target, seeds: int) -> Measure:
     """The same purchases at other base prices, the discounts unchanged.
 
     Qualities make up for base prices (:mod:`retail_gym.world.layered_catalog`), so purchases
-    do not depend on them. Twice the seeds, for points cost little.
+    hardly depend on them: only those of customers more or less price-sensitive than the median,
+    and quantities. Twice the seeds, for points cost little.
     """
     from retail_gym.evaluation.realism import Empirical
 
@@ -149,6 +150,10 @@ def _prices(config: StoreConfig, target: Target, seeds: int) -> Measure:
         )
 
     return measure
+
+
+#: What is simulated -> (store, target, seeds) -> figures of a store.
+MEASURES: Final = {"visits": _visits, "baskets": _baskets, "store": _store, "prices": _prices}
 
 
 class Range(NamedTuple):
@@ -240,16 +245,6 @@ BLOCKS: Final = {
                 "layers.availability.seasonal": Range(0.0, 0.95),
             },
             ("prod_prob", "prodweek", "catsize", "repeat"),
-            _store,
-        ),
-        Block(
-            "response",
-            "response: promotions and what they do",
-            {},  # levels alone: each of its numbers has a figure of its own
-            (
-                "discounted_share", "discount_depth", "price_coefficient", "price_q25",
-                "price_q50", "price_q75", "repeat", "ppc", "qty", "catsize", "prod_prob",
-            ),
             _store,
         ),
         Block(

@@ -41,12 +41,6 @@ SCALES: Final[dict[str, float]] = {
     "ppc": 0.01,
     "visit_ac1": 0.01,
     "half_corr": 0.015,
-    "discounted_share": 0.01,
-    "discount_depth": 0.01,
-    "price_coefficient": 0.05,
-    "price_q25": 0.15,
-    "price_q50": 0.15,
-    "price_q75": 0.15,
 }
 
 #: Scales by which a figure is off that cannot be computed.

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
-from retail_gym.calibration.blocks import BLOCKS, run_block
+from retail_gym import __version__
+from retail_gym.calibration.blocks import BLOCKS, MEASURES, run_block
 from retail_gym.calibration.categories import estimate_tastes, polish, settled
 from retail_gym.calibration.levels import LEVELS, match_levels
 from retail_gym.calibration.start import first_guess
@@ -39,6 +40,13 @@ class Effort:
 FULL: Final = Effort("full", 741, 2, 100, 200, 48, 48, 400, 120, 8)
 QUICK: Final = Effort("quick", 300, 1, 40, 30, 16, 30, 40, 40, 3)
 EFFORTS: Final = {effort.name: effort for effort in (FULL, QUICK)}
+#: Of the levels.
+TITLES: Final = {
+    "baskets": "levels of baskets: customers and trips",
+    "store": "levels of the store: habit, items, promotions and what they do",
+    "prices": "levels of base prices",
+    "all": "all levels once more",
+}
 
 
 @dataclass(frozen=True)
@@ -102,14 +110,16 @@ def calibrate(
     check_choice("effort", effort, EFFORTS)
     seed, plan = check_int("seed", seed, 0), EFFORTS[effort]
     config = first_guess(target, name)
-    key = stable_hash([target.table.facts, target.size, target.sizes, asdict(plan), seed])
+    key = stable_hash(
+        [__version__, target.table.facts, target.size, target.sizes, asdict(plan), seed]
+    )
     stages = [Stage("start", "read off the table", config, ())]
     for number, job in enumerate(_jobs(target, plan, seed), 1):
         key = stable_hash([key, job.name, stages[-1].config])
         base = None if folder is None else folder / f"{number:02d}-{job.name}.json"
         done = _read(base, key, job)
         if done is None:
-            log = Path() if base is None else base.with_suffix(".log.json")
+            log = Path() if base is None else base.with_name(f"{base.stem}-{key[:8]}.log.json")
             bar = _Bar(job, progress)
             found, losses = job.work(stages[-1].config, log if base else Path(), bar.tick)
             bar.close()
@@ -150,19 +160,17 @@ def _jobs(target: Target, plan: Effort, seed: int) -> list[_Job]:
 
         return _Job(stage, block.title, trials, work)
 
-    def levels(name: str, stage: str, measured_by: str, seeds: int = 2) -> _Job:
-        block = BLOCKS[measured_by]
-
+    def levels(name: str, stage: str, simulated: str, seeds: int = 2) -> _Job:
         def work(
             config: StoreConfig, log: Path, tick: Callable[[float], None]
         ) -> tuple[StoreConfig, tuple[float, ...]]:
-            measure = block.measure(config, target, seeds * plan.seeds)
+            measure = MEASURES[simulated](config, target, seeds * plan.seeds)
             config, losses = match_levels(
                 LEVELS[name], config, target.summary, measure, plan.rounds, tick
             )
             return settled(config), losses
 
-        return _Job(stage, f"levels of {block.title}", plan.rounds, work)
+        return _Job(stage, TITLES[name], plan.rounds, work)
 
     def tastes(stage: str, steps: int) -> _Job:
         def work(
@@ -185,7 +193,7 @@ def _jobs(target: Target, plan: Effort, seed: int) -> list[_Job]:
         tastes("tastes", plan.tastes),
         levels("baskets", "basket-levels", "baskets"),
         search("baskets", "baskets", plan.baskets, 0.04),
-        levels("store", "store-levels", "response"),
+        levels("store", "store-levels", "store"),
         categories("categories"),
         search("items", "items", plan.items, 0.04),
         search("products", "products", plan.products, 0.03),
@@ -196,15 +204,15 @@ def _jobs(target: Target, plan: Effort, seed: int) -> list[_Job]:
         levels("baskets", "basket-levels-again", "baskets"),
         search("baskets", "baskets-again", plan.baskets, 0.02),
         search("lifts", "lifts", plan.baskets // 4, 0.02),
-        levels("store", "store-levels-again", "response"),
+        levels("store", "store-levels-again", "store"),
         categories("categories-again"),
         search("items", "items-again", plan.items // 2, 0.02),
         search("products", "products-again", plan.products // 2, 0.02),
         categories("polish"),
         # Means last, more exactly: shapes hardly move them, and they move each other.
-        levels("all", "means", "response", 4),
+        levels("all", "means", "store", 4),
         search("items", "items-last", plan.items, 0.04),
-        levels("all", "means-again", "response", 4),
+        levels("all", "means-again", "store", 8),
         search("prices", "prices-last", plan.prices // 2, 0.02),
     ]
 

@@ -91,8 +91,11 @@ def _price_weight(above_l: Floats, more_l: Floats, category_l: NDArray[np.int64]
         mean_j = np.bincount(category_l, weights=rate_l * above_l) / rate_j
         return float(total_j @ mean_j) - seen
 
-    if score(-STEEPEST) * score(STEEPEST) >= 0.0:  # no quantities, or no prices, that differ
+    low, high = score(STEEPEST), score(-STEEPEST)
+    if high - low <= 1e-6 * more_l.sum():  # no quantities, or no prices within categories
         return 0.0
+    if low >= 0.0 or high <= 0.0:
+        return STEEPEST if low >= 0.0 else -STEEPEST
     found: float = optimize.brentq(score, -STEEPEST, STEEPEST)
     return float(f"{found:.4g}")
 

@@ -53,9 +53,11 @@ def responses(table: Transactions) -> dict[str, float]:
 
 def price_popularity(paid_i: NDArray[np.float64], rows_i: NDArray[np.int64]) -> float:
     """Correlation over products of the logs of price paid and of number of purchases."""
-    if rows_i.size < 3 or np.ptp(rows_i) == 0 or np.ptp(paid_i) == 0.0:
+    log_paid_i = np.log(paid_i)
+    # Equal prices are means of sums, and differ in the last digit.
+    if rows_i.size < 3 or np.ptp(rows_i) == 0 or np.ptp(log_paid_i) < 1e-9:
         return float("nan")
-    return float(np.corrcoef(np.log(paid_i), np.log(rows_i))[0, 1])
+    return float(np.corrcoef(log_paid_i, np.log(rows_i))[0, 1])
 
 
 def summary(tables: Sequence[Transactions], prices: bool = True) -> Summary:

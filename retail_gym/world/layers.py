@@ -181,8 +181,8 @@ class QuantityLayer(Layer):
     Args:
         size: r, of the gamma law of the rate.
         customer_sd: of the log of a customer's factor of the rate, whose mean is 1.
-        log_rate: j, log rate of a product that the average customer meets at its base price;
-            replaces gamma_prod_0. By default gamma_prod_0 stays.
+        log_rate: j, log rate of a product at its category's price that the average customer meets
+            at its base price; replaces gamma_prod_0. By default gamma_prod_0 stays.
         appeal_correlation: of the rate with the category's appeal.
             Like a log_rate it needs a CatalogLayer.
         price_weight: by how much the log rate of a product falls for each unit of its log base

@@ -16,7 +16,7 @@ from retail_gym import calibration
 from retail_gym.calibration import pipeline
 from retail_gym.calibration.pipeline import Effort, calibrate
 from retail_gym.calibration.report import judge, write_calibration
-from retail_gym.calibration.start import _price_weight, first_guess
+from retail_gym.calibration.start import STEEPEST, _price_weight, first_guess
 from retail_gym.calibration.target import Target
 from retail_gym.cli import app, main
 from retail_gym.config import stable_hash
@@ -103,7 +103,13 @@ def test_weight_of_prices_in_quantities_is_found_again():
     more = generator.poisson(rate * generator.gamma(0.8, 1 / 0.8, 40_000)).astype(float)
     assert _price_weight(above, more, category) == pytest.approx(0.8, abs=0.06)  # 5 sd
     assert _price_weight(above, 0.0 * more, category) == 0.0
+    # Prices that do not differ within categories: one product each, or equal up to rounding.
     assert _price_weight(0.0 * above, more, category) == 0.0
+    assert _price_weight(np.linspace(-1, 1, 5)[category], more, category) == 0.0
+    assert _price_weight(1e-16 * np.sign(above), more, category) == 0.0
+    cheapest = np.where(above < -1.0, 3.0, 0.0)
+    assert _price_weight(above, cheapest, category) == STEEPEST
+    assert _price_weight(-above, cheapest, category) == -STEEPEST
 
 
 def test_first_guess_knows_that_of_dear_products_one_is_bought(table):

@@ -96,8 +96,7 @@ def test_levels_find_the_numbers_behind_their_figures(planted):
     dispersion = DispersionLayer(LogNormal(-2.5, 0.7))
     planted = planted.override(layers=replace(planted.layers, dispersion=dispersion))
     levels = tuple(
-        level if level.path != "layers.assortment.log_rate"
-        else type(level)("layers.assortment.log_rate.mean", level.low, level.high, level.move)
+        level if level.path != "layers.assortment.log_rate" else replace(level, path=f"{level.path}.mean")
         for level in LEVELS["store"] if "quantity" not in level.path and "seasonal" not in level.path
     )  # fmt: skip
     real = measure(put(planted, wanted))
@@ -112,13 +111,58 @@ def test_without_discounts_nothing_is_learnt_about_price_sensitivity(planted):
     store = planted.override(promotion=PromotionPlan.none())
     chosen = tuple(level for level in LEVELS["store"] if level.path in ("c", REPEAT))
     real = summary(price_q50=-1.4, price_coefficient=-1.1, repeat=0.7)
-    now = summary(price_q50=0.05, price_coefficient=0.02, repeat=0.5)
-    found, _ = match_levels(chosen, store, real, lambda _: now, 3, lambda loss: None)
+    now = summary(price_q50=-0.7, price_coefficient=-0.5, repeat=0.7)
+    found, losses = match_levels(chosen, store, real, lambda _: now, 3, lambda loss: None)
     assert found.c == store.c
-    # With discounts it moves, but not for a figure of the other sign.
-    found, _ = match_levels(chosen, planted, real, lambda _: now, 3, lambda loss: None)
-    assert found.c == planted.c
-    less = summary(price_q50=-0.7, price_coefficient=-0.5, repeat=0.5)
-    worse = iter([less, now, less])
-    losses = match_levels(chosen, planted, real, lambda _: next(worse), 3, lambda loss: None)[1]
-    assert losses[0] > losses[1]
+    assert losses == (0.0, 0.0, 0.0)  # repeat is met, and c counts for nothing
+    # Nor where the table has no figure.
+    lack = summary(price_q50=float("nan"), price_coefficient=float("nan"), repeat=0.7)
+    found, losses = match_levels(chosen, planted, lack, lambda _: now, 3, lambda loss: None)
+    assert (found.c, losses) == (planted.c, (0.0, 0.0, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("real", "now", "factors"),
+    [(-1.4, -0.7, (2.0,)), (-0.7, -1.4, (0.5,)), (0.2, -1.5, (0.5,)), (-1.5, 0.05, (2.0,)), (0.2, 0.1, ())],
+)  # fmt: skip
+def test_price_sensitivity_moves_as_the_signs_say(planted, real, now, factors):
+    chosen = tuple(level for level in LEVELS["store"] if level.path == "c")
+    tried = []
+
+    def measure(store):
+        tried.append(store.c)
+        return summary(price_q50=now)
+
+    match_levels(chosen, planted, summary(price_q50=real), measure, 2, lambda loss: None)
+    expected = planted.c * np.prod(factors)
+    assert tried == pytest.approx([planted.c, expected])
+
+
+def test_a_round_without_its_figure_is_not_the_best(planted):
+    chosen = tuple(level for level in LEVELS["store"] if level.path == "layers.dispersion.sd.mu")
+    store = planted.override(
+        layers=replace(planted.layers, dispersion=DispersionLayer(LogNormal(-2.5, 0.7)))
+    )
+    real = summary(price_q50=-1.4, price_coefficient=-1.1)
+    for worse in (float("nan"), 0.05):
+        rounds = iter([(-1.4, -1.0), (worse, -1.0), (-1.4, -1.05)])
+        sides = (summary(price_q50=a, price_coefficient=b) for a, b in rounds)
+        _, losses = match_levels(chosen, store, real, lambda _, s=sides: next(s), 3, lambda x: None)
+        assert losses[2] < losses[0] < losses[1]
+
+
+def test_a_number_at_its_bound_still_counts(planted):
+    chosen = tuple(level for level in LEVELS["baskets"] if level.path.endswith("trip_sd"))
+    store = put(planted, {"layers.basket.trip_sd": 1.5})
+    losses = match_levels(
+        chosen, store, summary(sd_w=3.0), lambda _: summary(sd_w=1.0), 2, lambda loss: None
+    )[1]
+    assert min(losses) == pytest.approx(np.log(2.0))
+
+
+def test_prices_that_are_alike_make_the_spread_smaller(planted):
+    chosen = tuple(level for level in LEVELS["prices"] if level.path.endswith("product_sd"))
+    alike, unlike = (Summary({"price": Empirical.of(v)}, {}) for v in ([2.0] * 9, [1.0, 2.0, 4.0]))
+    step = chosen[0].step(alike, unlike)
+    assert step == pytest.approx(-np.log(2.0))
+    assert chosen[0].moved(0.5, step) == pytest.approx(0.25)

@@ -163,7 +163,9 @@ def _labelings(
     change that no other choice equals would count as common. The p-value stays exact, for the
     choices drawn are a random subset of those there are. Of many units none is drawn twice.
     """
-    if math.comb(after_n.size, int(after_n.sum())) < _MANY * permutations**2:
+    size, after = after_n.size, int(after_n.sum())
+    choices = math.lgamma(size + 1) - math.lgamma(after + 1) - math.lgamma(size - after + 1)
+    if choices < math.log(_MANY * permutations**2):
         drawn = generator.permuted(np.tile(after_n, (permutations, 1)), axis=1)
         drawn = np.unique(drawn, axis=0)
         drawn = drawn[(drawn != after_n).any(axis=1)]
@@ -243,7 +245,8 @@ def drift(
             weeks where the tables have a customer in common.
         rate: chance of an alarm if nothing changed, in (0, 1).
         permutations: at least 99. The smallest p-value is 1 / (permutations + 1), or of few
-            units 1 / the number of ways to choose those after.
+            units 1 / the number of ways to choose those after (2 / it where both sides have as
+            many: 0.029 for 4 and 4).
         seed: of the permutations.
 
     Raises:
