@@ -198,9 +198,16 @@ class Transactions:
         return replace(self, frame=frame, customers=chosen, name=name or self.name)
 
     def with_names(self, categories: Sequence[str]) -> Transactions:
-        """The table with names in place of category numbers, that of category j the j-th."""
+        """The table with names in place of category numbers, that of category j the j-th.
+
+        Raises:
+            ValueError: for a category without a name.
+        """
         import polars as pl
 
+        last = self.frame["category"].max()
+        if not isinstance(last, int) or last >= len(categories):
+            raise ValueError(f"{self.name} has category {last!r}, and {len(categories)} names")
         names = pl.Series(categories, dtype=pl.String)
         return replace(
             self,

@@ -10,13 +10,20 @@ from scipy import special, stats
 
 from retail_gym.calibration import tastes
 from retail_gym.calibration.baskets import CategoryValues, category_values, simulate_baskets
-from retail_gym.calibration.blocks import BLOCKS, run_block, simulate_store
+from retail_gym.calibration.blocks import (
+    BLOCKS,
+    FIRST_SEED,
+    MEASURES,
+    run_block,
+    simulate_store,
+)
 from retail_gym.calibration.moments import category_moments
 from retail_gym.calibration.promotions import beta_of_counts, fit_promotions
-from retail_gym.calibration.target import Target, catalogue_sizes
+from retail_gym.calibration.target import Target, catalogue_sizes, summary
 from retail_gym.calibration.visits import Households, simulate_visits
 from retail_gym.world.layer_draws import draw_layers
-from retail_gym.world.priors import Beta, LogitBeta
+from retail_gym.world.layers import DispersionLayer
+from retail_gym.world.priors import Beta, LogitBeta, LogNormal
 from retail_gym.world.store_config import PromotionPlan
 
 from .conftest import SIZES, WEEKS, planted_config
@@ -31,6 +38,21 @@ def test_visits_alone_are_those_of_the_store(planted, table):
     visited = simulate_visits(households, 5, WEEKS)
     came = {(int(u), int(t) + 1) for u, t in zip(*np.nonzero(visited), strict=True)}
     assert came == trips(table)  # a trip always buys something
+
+
+def test_prices_alone_are_those_of_the_store(planted, table):
+    target = Target.of(table, 60)
+    layers = replace(planted.layers, dispersion=DispersionLayer(LogNormal(-2.0, 0.3)))
+    store = planted.override(layers=layers)
+    alone = MEASURES["prices"](store, target, 1)(store)
+    seeds = (FIRST_SEED, FIRST_SEED + 1)
+    whole = summary([simulate_store(store, seed, 60, WEEKS) for seed in seeds])
+    for key in ("price", "price_often"):
+        one, other = whole.distributions[key], alone.distributions[key]
+        np.testing.assert_allclose(other.values, one.values, rtol=1e-12)
+        np.testing.assert_array_equal(other.counts, one.counts)
+    expected = pytest.approx(whole.figures["price_popularity"], rel=1e-9)
+    assert alone.figures["price_popularity"] == expected
 
 
 def test_categories_alone_are_those_of_the_store():

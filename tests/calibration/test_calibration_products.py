@@ -120,6 +120,11 @@ def test_dispersion_of_a_planted_table():
     assert found.sd.sigma == pytest.approx(0.7, abs=0.12)
     flat = frame.with_columns(unit_price=3.0 * (1.0 - pl.col("discount")))
     assert fit_dispersion(read_transactions(flat)) is None
+    # Without discounts: who knows what moved the prices?
+    silent = frame.with_columns(discount=0.0)
+    assert fit_dispersion(read_transactions(silent)) is None
+    shuffled = frame.sample(fraction=1.0, shuffle=True, seed=1)
+    assert fit_dispersion(read_transactions(shuffled)) == found  # to the last digit
     few = frame.filter(pl.col("product") < 10)
     assert fit_dispersion(read_transactions(few)) is None
 

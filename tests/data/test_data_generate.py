@@ -139,6 +139,9 @@ def test_categories_with_names_go_by_them(tmp_path):
     assert (sizes["cheese"], sizes["fluid milk products"]) == (220, 135)
     tiny = make(tmp_path / "tiny", recipe_of())
     assert "categories" not in tiny["rows"]
+    bought = retail_gym.data.read_dataset(tmp_path / "tiny")
+    with pytest.raises(ValueError, match="1 names"):
+        bought.with_names(["bread"])
 
 
 def test_workers_make_the_same_bytes(tmp_path):

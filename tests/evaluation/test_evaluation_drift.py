@@ -125,6 +125,14 @@ def test_false_alarms_keep_to_their_rate(shoppers_table) -> None:
     assert alarms <= 9
 
 
+def test_a_watch_that_could_never_warn_is_refused(shoppers_table) -> None:
+    table = shoppers_table(1)
+    with pytest.raises(ValueError, match="4 weeks of reference and a window of 4 never raise"):
+        watch(table, (1, 4), window=4)
+    with pytest.raises(ValueError, match=r"smallest p-value is 0.018, the rate 0.01"):
+        watch(table, (1, 5), window=3)
+
+
 def test_of_many_customers_choices_come_in_blocks() -> None:
     after = np.arange(3000) >= 1800
     blocks = list(_labelings(after, 199, np.random.default_rng(0)))

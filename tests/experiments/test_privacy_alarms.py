@@ -12,6 +12,7 @@ import pytest
 
 from experiments import privacy_alarms as study
 from experiments.realism import simulated_table
+from experiments.tables import kept
 
 SMALL = replace(
     study.POPULATIONS["small"],
@@ -32,8 +33,7 @@ def test_a_split_shares_no_customer() -> None:
 
 def test_leaks_are_of_the_stated_size() -> None:
     members, _, synthetic = SMALL.split(0)
-    kept = study.LEAKS["no leak"](synthetic, members, 0)
-    assert kept is synthetic
+    assert study.LEAKS["no leak"](synthetic, members, 0) is synthetic
     leaked = study.LEAKS["1 % of the customers"](synthetic, members, 0)
     # One of 25: the first member's purchases under the first customer's label.
     mine = leaked.frame.filter(leaked.frame["customer"] == synthetic.customers[0])
@@ -69,3 +69,20 @@ def test_the_command_counts_and_goes_on(
     monkeypatch.setattr(sys, "argv", ["privacy_alarms", "--population", "medium"])
     with pytest.raises(ValueError, match=r"unknown population .*choose from small"):
         study.main()
+
+
+def test_kept_results_know_what_they_are_of(tmp_path: Path) -> None:
+    file, calls = tmp_path / "one.json", []
+
+    def compute() -> list[int]:
+        calls.append(1)
+        return [len(calls)]
+
+    assert kept(file, ["small", 3], compute) == [1]
+    assert kept(file, ["small", 3], compute) == [1]
+    assert kept(file, ["small", 4], compute) == [2]
+    file.write_text("{")
+    with pytest.raises(ValueError, match=r"one\.json is not a kept result"):
+        kept(file, ["small", 4], compute)
+    file.write_text("[1]")  # as an older release left it
+    assert kept(file, ["small", 4], compute) == [3]

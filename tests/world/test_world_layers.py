@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -44,6 +46,8 @@ from retail_gym.world.priors import (
 )
 from retail_gym.world.storage import config_from_json, config_from_mapping, config_to_json
 
+ROOT = Path(__file__).parents[2]
+
 ALL = Layers(
     catalog=CatalogLayer(
         MinGumbel(-1.0, 1.2), 0.6, 1.5, -0.05, 1.2, 0.5, 0.4, -0.4, -0.5,
@@ -67,6 +71,18 @@ def test_presets_of_the_papers_have_no_layers_and_keep_their_hash_and_scale():
         assert ("layers" in to_plain(config)) == (name == "complete_journey")
         assert shipped_reward_scale(config, 0) is not None, name
     assert retail_gym.make_world("tiny").layers is None
+
+
+def test_documents_are_of_the_shipped_store():
+    """Card, record and task page change with the store, in one go."""
+    presets, docs = Path(retail_gym.__file__).parent / "world/presets", ROOT / "docs"
+    record = json.loads((presets / "complete_journey.json").read_text(encoding="utf-8"))
+    table = tomllib.loads((presets / "complete_journey.toml").read_text(encoding="utf-8"))
+    assert record["config_hash"] == stable_hash(config_from_mapping(table))
+    assert f"hash `{record['config_hash']}`" in (docs / "stores/complete_journey.md").read_text()
+    scale = shipped_reward_scale(load_config("complete_journey"), 0)
+    page = (docs / "tasks/RetailSynth-CompleteJourney-v0.md").read_text()
+    assert f"R0 = ${scale:,.0f} a week" in page
 
 
 def test_layers_are_part_of_the_hash():

@@ -287,7 +287,8 @@ def watch(
     Args:
         table: purchases.
         reference: first and last week of a time known to be right.
-        window: weeks looked at, up to and with the current one.
+        window: weeks looked at, up to and with the current one. The smallest p-value is that of
+            :func:`drift` by weeks; one figure alone raises an alarm at ``rate`` / 9.
         rate: chance of an alarm in a week if nothing changed.
         permutations: for each week, at least 99.
         seed: of the permutations.
@@ -296,7 +297,8 @@ def watch(
         The alarms of every week from the reference's last plus ``window`` on.
 
     Raises:
-        ValueError: for a reference that is not in the table or leaves no week to look at.
+        ValueError: for a reference that is not in the table or leaves no week to look at, or is too
+            short for an alarm at this rate.
     """
     first = check_int("first reference week", reference[0], 1, table.n_weeks)
     last = check_int("last reference week", reference[1], first + 3, table.n_weeks)
@@ -304,6 +306,13 @@ def watch(
     rate = check_finite("rate", rate, 1e-6, 0.5)
     permutations = check_int("permutations", permutations, 99)
     seed = check_int("seed", seed, 0)
+    length = last - first + 1
+    lowest = (1 + (length == window)) / math.comb(length + window, window)
+    if lowest > rate:
+        raise ValueError(
+            f"{length} weeks of reference and a window of {window} never raise an alarm: their "
+            f"smallest p-value is {lowest:.2g}, the rate {rate:g}; take more weeks or a higher rate"
+        )
     (sums,), alarms = sums_of([table], "weeks"), []
     weeks = tuple(range(last + window, table.n_weeks + 1))
     for week in weeks:
