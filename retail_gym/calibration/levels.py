@@ -155,10 +155,12 @@ class Level:
 
 
 _CATEGORIES: Final = Level("category_shift", -3.0, 3.0, _mean("ncat", 0.0))
-_STORE: Final = (
+_PRODUCTS: Final = (
     Level("layers.habit.repeat", 0.0, 0.95, _plus("repeat", 2.0)),
     # Products with a window are sold less: fewer different ones are bought in each category.
     Level("layers.availability.seasonal", 0.0, 0.95, _mean("catsize", 0.0, -2.0)),
+)
+_STORE: Final = (
     Level("layers.assortment.log_rate", -8.0, 2.0, _above_one("ppc")),
     Level("layers.quantity.log_rate", -8.0, 3.0, _mean("qty", 1.0)),
     Level("promotion.a01.mean", 0.01, 0.9, _odds("discounted_share"), "log-odds"),
@@ -178,8 +180,9 @@ LEVELS: Final = {
         Level("layers.catalog.log_price", -5.0, 10.0, _median("price")),
         Level("layers.catalog.price_product_sd", 0.02, 2.0, _spread("price"), "log"),
     ),
-    "store": _STORE,
-    "all": (_CATEGORIES, *_STORE),
+    "store": (*_PRODUCTS, *_STORE),
+    # Habit and shelves have been searched with the shapes that hang on them.
+    "means": (_CATEGORIES, *_STORE),
 }
 
 

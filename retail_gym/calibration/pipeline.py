@@ -45,7 +45,7 @@ TITLES: Final = {
     "baskets": "levels of baskets: customers and trips",
     "store": "levels of the store: habit, items, promotions and what they do",
     "prices": "levels of base prices",
-    "all": "all levels once more",
+    "means": "means once more: categories, items, promotions and what they do",
 }
 
 
@@ -210,9 +210,9 @@ def _jobs(target: Target, plan: Effort, seed: int) -> list[_Job]:
         search("products", "products-again", plan.products // 2, 0.02),
         categories("polish"),
         # Means last, more exactly: shapes hardly move them, and they move each other.
-        levels("all", "means", "store", 4),
+        levels("means", "means", "store", 4),
         search("items", "items-last", plan.items, 0.04),
-        levels("all", "means-again", "store", 8),
+        levels("means", "means-again", "store", 8),
         search("prices", "prices-last", plan.prices // 2, 0.02),
     ]
 
