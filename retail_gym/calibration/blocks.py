@@ -32,11 +32,22 @@ from retail_gym.world.layers import Layers
 from retail_gym.world.store_config import StoreConfig
 from retail_gym.world.world import build_world
 
-__all__ = ["BLOCKS", "MEASURES", "Block", "run_block", "simulate_store"]
+__all__ = [
+    "BLOCKS",
+    "Block",
+    "Measuring",
+    "measure_baskets",
+    "measure_prices",
+    "measure_store",
+    "run_block",
+    "simulate_store",
+]
 
 #: Worlds and luck of a search; a store is judged on others.
 FIRST_SEED: Final = 10_001
 Measure = Callable[[StoreConfig], Summary]
+#: (store, target, seeds) -> what gives a store's figures.
+Measuring = Callable[[StoreConfig, Target, int], Measure]
 
 
 def simulate_store(config: StoreConfig, seed: int, customers: int, weeks: int) -> Transactions:
@@ -62,7 +73,7 @@ def _seeds(n: int) -> range:
     return range(FIRST_SEED, FIRST_SEED + n)
 
 
-def _visits(config: StoreConfig, target: Target, seeds: int) -> Measure:
+def measure_visits(config: StoreConfig, target: Target, seeds: int) -> Measure:
     """Visits alone, as a table with one line a trip; four times the seeds, which cost little."""
     import polars as pl
 
@@ -86,7 +97,7 @@ def _visits(config: StoreConfig, target: Target, seeds: int) -> Measure:
     return lambda store: summary([table(store, seed) for seed in _seeds(4 * seeds)], prices=False)
 
 
-def _baskets(config: StoreConfig, target: Target, seeds: int) -> Measure:
+def measure_baskets(config: StoreConfig, target: Target, seeds: int) -> Measure:
     """Visits and categories; what prices and shelves add stays that of the store given.
 
     Four times the seeds: lifts, and how unlike customers are, differ from one population to the
@@ -108,14 +119,14 @@ def _baskets(config: StoreConfig, target: Target, seeds: int) -> Measure:
     return measure
 
 
-def _store(config: StoreConfig, target: Target, seeds: int) -> Measure:
+def measure_store(config: StoreConfig, target: Target, seeds: int) -> Measure:
     """The whole store."""
     return lambda store: summary(
         [simulate_store(store, seed, target.size, target.weeks) for seed in _seeds(seeds)]
     )
 
 
-def _prices(config: StoreConfig, target: Target, seeds: int) -> Measure:
+def measure_prices(config: StoreConfig, target: Target, seeds: int) -> Measure:
     """The same purchases at other base prices, the discounts unchanged.
 
     Qualities make up for base prices (:mod:`retail_gym.world.layered_catalog`), so purchases
@@ -152,10 +163,6 @@ def _prices(config: StoreConfig, target: Target, seeds: int) -> Measure:
     return measure
 
 
-#: What is simulated -> (store, target, seeds) -> figures of a store.
-MEASURES: Final = {"visits": _visits, "baskets": _baskets, "store": _store, "prices": _prices}
-
-
 class Range(NamedTuple):
     """Where a number is searched, and whether on a log scale."""
 
@@ -172,7 +179,7 @@ class Block:
     title: str
     ranges: Mapping[str, Range]  # by path
     keys: tuple[str, ...]  # of the objective
-    measure: Callable[[StoreConfig, Target, int], Measure]
+    measure: Measuring
 
 
 _CATALOG: Final = "layers.catalog."
@@ -190,7 +197,7 @@ BLOCKS: Final = {
                 "layers.visit.drift_memory": Range(0.8, 0.995),
             },
             ("visit_cust", "tslp", "half_corr", "visit_ac1"),
-            _visits,
+            measure_visits,
         ),
         Block(
             "baskets",
@@ -209,7 +216,7 @@ BLOCKS: Final = {
                 "cat_prob", "ncat", "ncat_sd", "lift", "lift_w1", "penetration", "icc", "sd_b",
                 "sd_w", "corr_rate_basket", "pen_ratio",
             ),
-            _baskets,
+            measure_baskets,
         ),
         Block(
             "lifts",
@@ -220,7 +227,7 @@ BLOCKS: Final = {
                 _BASKET + "fill_in_depth": Range(0.0, 3.0),
             },
             ("lift", "lift_w1", "ncat", "ncat_sd", "sd_w", "icc"),
-            _baskets,
+            measure_baskets,
         ),
         Block(
             "items",
@@ -233,7 +240,7 @@ BLOCKS: Final = {
                 "layers.quantity.pairs": Range(0.0, 1.0),
             },
             ("qty", "nitem", "ppc", "ncat"),
-            _store,
+            measure_store,
         ),
         Block(
             "products",
@@ -245,7 +252,7 @@ BLOCKS: Final = {
                 "layers.availability.seasonal": Range(0.0, 0.95),
             },
             ("prod_prob", "prodweek", "catsize", "repeat"),
-            _store,
+            measure_store,
         ),
         Block(
             "prices",
@@ -259,7 +266,7 @@ BLOCKS: Final = {
                 _CATALOG + "price_popularity_correlation": Range(-0.95, 0.95),
             },
             ("price", "price_often", "price_popularity"),
-            _prices,
+            measure_prices,
         ),
     )
 }  # fmt: skip

@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Final
 
 from retail_gym import __version__
-from retail_gym.calibration.blocks import BLOCKS, MEASURES, run_block
+from retail_gym.calibration.blocks import (
+    BLOCKS,
+    Measuring,
+    measure_baskets,
+    measure_prices,
+    measure_store,
+    run_block,
+)
 from retail_gym.calibration.categories import estimate_tastes, polish, settled
 from retail_gym.calibration.levels import LEVELS, match_levels
 from retail_gym.calibration.start import first_guess
@@ -69,7 +76,9 @@ class Calibration:
     seed: int
 
 
-Work = Callable[[StoreConfig, Path, Callable[[float], None]], tuple[StoreConfig, tuple[float, ...]]]
+Work = Callable[
+    [StoreConfig, Path | None, Callable[[float], None]], tuple[StoreConfig, tuple[float, ...]]
+]
 
 
 @dataclass(frozen=True)
@@ -119,9 +128,9 @@ def calibrate(
         base = None if folder is None else folder / f"{number:02d}-{job.name}.json"
         done = _read(base, key, job)
         if done is None:
-            log = Path() if base is None else base.with_name(f"{base.stem}-{key[:8]}.log.json")
+            log = None if base is None else base.with_name(f"{base.stem}-{key[:8]}.log.json")
             bar = _Bar(job, progress)
-            found, losses = job.work(stages[-1].config, log if base else Path(), bar.tick)
+            found, losses = job.work(stages[-1].config, log, bar.tick)
             bar.close()
             done = Stage(job.name, job.title, found, losses)
             _write(base, key, done)
@@ -150,21 +159,21 @@ def _jobs(target: Target, plan: Effort, seed: int) -> list[_Job]:
         block, trials = BLOCKS[name], max(trials, 1)
 
         def work(
-            config: StoreConfig, log: Path, tick: Callable[[float], None]
+            config: StoreConfig, log: Path | None, tick: Callable[[float], None]
         ) -> tuple[StoreConfig, tuple[float, ...]]:
             config, found = run_block(
                 block, config, target, trials=trials, seeds=plan.seeds, seed=seed,
-                log=log if log.name else None, step=step, tick=tick,
+                log=log, step=step, tick=tick,
             )  # fmt: skip
             return settled(config), found.history
 
         return _Job(stage, block.title, trials, work)
 
-    def levels(name: str, stage: str, simulated: str, seeds: int = 2) -> _Job:
+    def levels(name: str, stage: str, measuring: Measuring, seeds: int = 2) -> _Job:
         def work(
-            config: StoreConfig, log: Path, tick: Callable[[float], None]
+            config: StoreConfig, log: Path | None, tick: Callable[[float], None]
         ) -> tuple[StoreConfig, tuple[float, ...]]:
-            measure = MEASURES[simulated](config, target, seeds * plan.seeds)
+            measure = measuring(config, target, seeds * plan.seeds)
             config, losses = match_levels(
                 LEVELS[name], config, target.summary, measure, plan.rounds, tick
             )
@@ -174,7 +183,7 @@ def _jobs(target: Target, plan: Effort, seed: int) -> list[_Job]:
 
     def tastes(stage: str, steps: int) -> _Job:
         def work(
-            config: StoreConfig, log: Path, tick: Callable[[float], None]
+            config: StoreConfig, log: Path | None, tick: Callable[[float], None]
         ) -> tuple[StoreConfig, tuple[float, ...]]:
             return estimate_tastes(config, target, steps, seed, tick)
 
@@ -182,7 +191,7 @@ def _jobs(target: Target, plan: Effort, seed: int) -> list[_Job]:
 
     def categories(stage: str) -> _Job:
         def work(
-            config: StoreConfig, log: Path, tick: Callable[[float], None]
+            config: StoreConfig, log: Path | None, tick: Callable[[float], None]
         ) -> tuple[StoreConfig, tuple[float, ...]]:
             return polish(config, target, plan.rounds, 2 * plan.seeds, tick)
 
@@ -191,28 +200,28 @@ def _jobs(target: Target, plan: Effort, seed: int) -> list[_Job]:
     return [
         search("visits", "visits", plan.visits, 0.05),
         tastes("tastes", plan.tastes),
-        levels("baskets", "basket-levels", "baskets"),
+        levels("baskets", "basket-levels", measure_baskets),
         search("baskets", "baskets", plan.baskets, 0.04),
-        levels("store", "store-levels", "store"),
+        levels("store", "store-levels", measure_store),
         categories("categories"),
         search("items", "items", plan.items, 0.04),
         search("products", "products", plan.products, 0.03),
-        levels("prices", "price-levels", "prices"),
+        levels("prices", "price-levels", measure_prices),
         search("prices", "prices", plan.prices, 0.02),
         # Once more: prices, shelves and products have moved the values of categories.
         tastes("tastes-again", plan.tastes // 2),
-        levels("baskets", "basket-levels-again", "baskets"),
+        levels("baskets", "basket-levels-again", measure_baskets),
         search("baskets", "baskets-again", plan.baskets, 0.02),
         search("lifts", "lifts", plan.baskets // 4, 0.02),
-        levels("store", "store-levels-again", "store"),
+        levels("store", "store-levels-again", measure_store),
         categories("categories-again"),
         search("items", "items-again", plan.items // 2, 0.02),
         search("products", "products-again", plan.products // 2, 0.02),
         categories("polish"),
         # Means last, more exactly: shapes hardly move them, and they move each other.
-        levels("means", "means", "store", 4),
+        levels("means", "means", measure_store, 4),
         search("items", "items-last", plan.items, 0.04),
-        levels("means", "means-again", "store", 8),
+        levels("means", "means-again", measure_store, 8),
         search("prices", "prices-last", plan.prices // 2, 0.02),
     ]
 

@@ -13,7 +13,7 @@ from retail_gym.calibration.moments import Moments, category_moments
 from retail_gym.calibration.popularity import Concentration, concentration
 from retail_gym.data.table import Transactions
 from retail_gym.evaluation.price_response import PriceResponse, price_response
-from retail_gym.evaluation.realism import Empirical, Profile, profile
+from retail_gym.evaluation.realism import Empirical, profile
 
 __all__ = ["OFTEN", "QUARTILES", "Summary", "Target", "responses", "summary"]
 
@@ -62,21 +62,21 @@ def price_popularity(paid_i: NDArray[np.float64], rows_i: NDArray[np.int64]) -> 
 
 def summary(tables: Sequence[Transactions], prices: bool = True) -> Summary:
     """Summarise tables; ``prices``: with discounts and the response to prices."""
-    profiles: list[Profile] = [profile(table) for table in tables]
-    figures, often = [dict(p.joint) for p in profiles], []
-    if prices:
-        for table, row in zip(tables, figures, strict=True):
+    figures, parts = [], []
+    for table in tables:
+        found = profile(table)
+        row, part = dict(found.joint), dict(found.distributions)
+        part |= {"lift": found.lifts.distribution, "penetration": found.penetration}
+        if prices:
             names = ("discounted_share", "discount_depth")
             row |= {key: table.facts[key] for key in names} | responses(table)
             lines = table.lines
             rows_i = np.bincount(lines.product)
             paid_i = np.bincount(lines.product, weights=lines.unit_price) / rows_i
             row["price_popularity"] = price_popularity(paid_i, rows_i)
-            often.append({"price_often": Empirical.of(paid_i[rows_i >= OFTEN])})
-    parts = [
-        {**p.distributions, "lift": p.lifts.distribution, "penetration": p.penetration} | more
-        for p, more in zip(profiles, often or [{}] * len(profiles), strict=True)
-    ]
+            part["price_often"] = Empirical.of(paid_i[rows_i >= OFTEN])
+        figures.append(row)
+        parts.append(part)
     return Summary(
         {key: _together([part[key] for part in parts]) for key in parts[0]},
         {key: float(np.mean([row[key] for row in figures])) for key in figures[0]},

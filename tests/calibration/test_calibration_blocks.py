@@ -13,7 +13,7 @@ from retail_gym.calibration.baskets import CategoryValues, category_values, simu
 from retail_gym.calibration.blocks import (
     BLOCKS,
     FIRST_SEED,
-    MEASURES,
+    measure_prices,
     run_block,
     simulate_store,
 )
@@ -44,7 +44,7 @@ def test_prices_alone_are_those_of_the_store(planted, table):
     target = Target.of(table, 60)
     layers = replace(planted.layers, dispersion=DispersionLayer(LogNormal(-2.0, 0.3)))
     store = planted.override(layers=layers)
-    alone = MEASURES["prices"](store, target, 1)(store)
+    alone = measure_prices(store, target, 1)(store)
     seeds = (FIRST_SEED, FIRST_SEED + 1)
     whole = summary([simulate_store(store, seed, 60, WEEKS) for seed in seeds])
     for key in ("price", "price_often"):

@@ -26,6 +26,7 @@ from retail_gym.evaluation.realism import JOINT, SCORES, PairLifts, compare, pro
 from retail_gym.evaluation.simulated_elasticities import simulated_elasticities
 from retail_gym.policies import Planned
 from retail_gym.simulator import Simulator
+from retail_gym.world.layers import HabitLayer
 from retail_gym.world.presets import load_config
 from retail_gym.world.presets.complete_journey import config, some_categories
 
@@ -38,10 +39,13 @@ SOME = ("visit heterogeneity and drift", "several products", "habit")
 
 @pytest.fixture(scope="module")
 def store():
-    """A few categories of the preset, where prices move often enough for the regression."""
-    return some_categories(config(), CHOSEN).override(
-        category_sizes=(12, 9, 7, 4, 6, 8), category_shift=1.0
-    )
+    """A few categories of the preset, where prices move often enough for the regression.
+
+    Of a dozen products many are bought again by chance: habit is strong, so that it shows.
+    """
+    few = some_categories(config(), CHOSEN)
+    layers = replace(few.layers, habit=HabitLayer(0.8))
+    return few.override(category_sizes=(12, 9, 7, 4, 6, 8), category_shift=1.0, layers=layers)
 
 
 @pytest.fixture(scope="module")
@@ -345,8 +349,7 @@ def test_a_part_that_is_missed_costs_its_score(study):
     best = rows["all parts"]
     assert list(rows) == ["all parts", *SOME]
     assert rows["several products"]["ppc"] > best["ppc"] + 0.05
-    # Of a dozen products many repeat anyway.
-    assert rows["habit"]["repeat"] > best["repeat"] + 0.015
+    assert rows["habit"]["repeat"] > best["repeat"] + 0.03
     assert rows["visit heterogeneity and drift"]["visit_cust"] < best["visit_cust"] - 0.05
     report = compare(study.reports["B"].real, study.reports["B"].simulated[:1])
     assert best["ncat"] == pytest.approx(report.mean("ncat"))
